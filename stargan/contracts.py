@@ -1,0 +1,91 @@
+"""What flows between the rooms of the house: the few types that everybody shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor
+
+    from stargan.labels import JointLabelSpace, LabelSpace
+
+
+class UserError(Exception):
+    """Something the user can mend. The message is one sentence: what, where, what to do.
+
+    The command line prints the message alone and exits with 2; nobody sees a traceback.
+    """
+
+
+class Batch(NamedTuple):
+    """A batch on its way to a method.
+
+    Attributes:
+        image: ``(B, 3, H, W)`` float in [-1, 1].
+        label: ``(B, L)`` float in {0, 1}, ``L`` the size of the joint label space; zero outside
+            the slice of the row's source.
+        source: ``(B,)`` int64, index of the row's label space in the joint label space.
+    """
+
+    image: Tensor
+    label: Tensor
+    source: Tensor
+
+
+@runtime_checkable
+class LabeledImages(Protocol):
+    """One split of one data set, before any transform. All labels are known up front.
+
+    Attributes:
+        space: the label space of this data set.
+        labels: ``(N, L)`` float tensor in {0, 1}, ``L = space.size``.
+        where: a short word on where the images come from, for messages.
+    """
+
+    space: LabelSpace
+    labels: Tensor
+    where: str
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Image.Image:
+        """The image as RGB, upright, uncropped. Raises ``UserError`` when it cannot be read."""
+        ...
+
+    def name(self, index: int) -> str:
+        """A name for messages and file names, unique within the split."""
+        ...
+
+
+@runtime_checkable
+class RegionImages(LabeledImages, Protocol):
+    """A data set that knows which pixels each label concerns (the embedded faces)."""
+
+    def regions(self, index: int) -> np.ndarray:
+        """``(L, H, W)`` bool: the pixels that each label may change, at the image's own size."""
+        ...
+
+
+class Translate(Protocol):
+    """What evaluation and callbacks see of any method: images to images, told by a label."""
+
+    labels: JointLabelSpace
+
+    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] and joint labels ``(B, L)`` to images of the same shape."""
+        ...
+
+
+FeatureExtractor = Callable[["Tensor"], "Tensor"]
+"""Images ``(B, 3, H, W)`` in [-1, 1] to features ``(B, F)``."""
+
+Edits = Mapping[str, float]
+"""Label name to the wanted value in [0, 1]."""
+
+Plain = dict[str, Any]
+"""Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""
+
+Names = Sequence[str]
