@@ -212,6 +212,25 @@ class LabelSpace:
         """
         return [(name, self.flip(label, name)) for name in self.names]
 
+    def read(self, logits: Tensor) -> Tensor:
+        """Labels from a classifier's logits.
+
+        Categorical: the largest. Exclusive group: the largest if it is above zero (probability
+        one half). Others: above zero.
+
+        Args:
+            logits: ``(..., L)``.
+
+        Returns:
+            ``(..., L)`` in {0, 1}, always a possible label.
+        """
+        result = (logits > 0).to(logits.dtype)
+        for group in self.groups:
+            part = [self._index[n] for n in group]
+            best = torch.nn.functional.one_hot(logits[..., part].argmax(-1), len(part))
+            result[..., part] = best.to(logits.dtype) * (1 if self.categorical else result[..., part])
+        return result
+
     def to_plain(self) -> dict[str, Any]:
         """As plain data, for checkpoints and exports."""
         return {

@@ -1,0 +1,41 @@
+# make demo   sets up, trains on embedded faces, ends with pictures and a report (minutes on a CPU)
+# make test   sets up, checks, runs all tests
+# make check  lint, types, import contract
+# make fast   the quick tests alone
+# make bench  the paper recipe's step against a naive version of it
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check fast bench clean
+
+$(VENV)/run: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stargan needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/run
+	$(BIN)/stargan train experiment=demo
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" lint-imports
+
+test: check
+	$(BIN)/pytest
+
+fast: $(VENV)/dev
+	$(BIN)/pytest -m "not slow"
+
+bench: $(VENV)/run
+	$(BIN)/python scripts/benchmark_step.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,119 @@
+"""Saves as it goes: atomic checkpoints by discriminator steps, and a clean stop on Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+from stargan.methods.base import Adversarial
+
+
+class Checkpoints(pl.Callback):
+    """``step_00001000.ckpt`` every so many steps, and ``last.ckpt`` which always is the newest.
+
+    Written beside and renamed, so that a run killed in the middle of a write keeps the one before.
+
+    Args:
+        folder: the run's checkpoints/.
+        every_n_steps: discriminator steps between checkpoints.
+        keep: how many step files to keep; 0 for ``last.ckpt`` alone.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int, keep: int) -> None:
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.keep = keep
+        self.saved_step = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
+    ) -> None:
+        assert isinstance(module, Adversarial)
+        if module.step % self.every_n_steps == 0:
+            self.save(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Adversarial)
+        if self.saved_step != module.step:
+            self.save(trainer, module)
+
+    def save(self, trainer: pl.Trainer, module: Adversarial) -> None:
+        """Save now. Every rank calls it; the first one moves the file into place."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / "writing.ckpt.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            if self.keep:
+                step = self.folder / f"step_{module.step:08d}.ckpt"
+                os.replace(part, step)
+                link_or_copy(step, part)
+                old = sorted(self.folder.glob("step_*.ckpt"))
+                for path in old[: -self.keep]:
+                    path.unlink()
+            os.replace(part, self.folder / "last.ckpt")
+        trainer.strategy.barrier("checkpoint")
+        self.saved_step = module.step
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has no hard links."""
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+class StopCleanly(pl.Callback):
+    """Ends training after the step in hand: on Ctrl-C, on SIGTERM, or when the time is up.
+
+    A second Ctrl-C ends at once.
+
+    Args:
+        max_minutes: minutes of training, those before a resume included; None for no limit.
+    """
+
+    def __init__(self, max_minutes: float | None) -> None:
+        self.max_minutes = max_minutes
+        self.reason = ""
+        self.began = 0.0
+        self.old: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Adversarial)
+        self.began = time.monotonic() - module.seconds
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # ValueError: not the main thread, as in some notebooks.
+            with contextlib.suppress(ValueError):
+                self.old[number] = signal.signal(number, self.ask)
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler: remember the wish; the second time, give way."""
+        if self.reason:
+            raise KeyboardInterrupt
+        self.reason = "Ctrl-C" if number == signal.SIGINT else "the request to terminate"
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
+    ) -> None:
+        assert isinstance(module, Adversarial)
+        if not self.reason and self.max_minutes is not None:
+            if time.monotonic() - self.began > 60 * self.max_minutes:
+                self.reason = f"{self.max_minutes:g} minutes"
+        # All ranks stop at the same step or they wait for each other for ever.
+        if trainer.strategy.reduce_boolean_decision(bool(self.reason), all=False):
+            trainer.should_stop = True
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
+        self.old = {}

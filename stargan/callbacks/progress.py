@@ -1,0 +1,125 @@
+"""The progress bar: steps, steps per second, time left, main terms; a loud word on long CPU runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from stargan.callbacks.terms import TermLog
+from stargan.methods.base import Adversarial
+
+LONG = 2 * 3600.0
+SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec")
+
+
+class ProgressBar(pl.Callback):
+    """A rich bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        max_steps: discriminator steps of the whole run.
+        max_minutes: the time limit, or None.
+        terms: where the latest values of the terms are.
+        console: where to write.
+    """
+
+    def __init__(
+        self, max_steps: int, max_minutes: float | None, terms: TermLog, console: Console
+    ) -> None:
+        self.max_steps = max_steps
+        self.max_minutes = max_minutes
+        self.terms = terms
+        self.console = console
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.warned = False
+        self.first_step = 0
+        self.began = self.spoke = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Adversarial)
+        self.first_step = module.step
+        self.began = self.spoke = time.monotonic()
+        if not trainer.is_global_zero or not self.console.is_terminal:
+            return
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TextColumn("[dim]{task.fields[terms]}"),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task(
+            "", total=self.max_steps, completed=module.step, speed="", terms=""
+        )
+        self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
+    ) -> None:
+        assert isinstance(module, Adversarial)
+        if not trainer.is_global_zero:
+            return
+        now = time.monotonic()
+        done = module.step - self.first_step
+        rate = done / max(now - self.began, 1e-9)
+        left = self.seconds_left(module, rate)
+        if done >= 20 and not self.warned:
+            self.warned = True
+            if module.device.type == "cpu" and left > LONG:
+                self.warn(rate, left)
+        terms = self.describe()
+        speed = f"{rate:.2f} steps/s, {duration(left)} left"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=module.step, speed=speed, terms=terms)
+        elif now - self.spoke > 15:
+            self.spoke = now
+            self.console.print(f"step {module.step}/{self.max_steps}  {speed}  {terms}")
+
+    def seconds_left(self, module: Adversarial, rate: float) -> float:
+        """Until the steps or the minutes are used up, whichever comes first."""
+        left = (self.max_steps - module.step) / max(rate, 1e-9)
+        if self.max_minutes is not None:
+            left = min(left, 60 * self.max_minutes - module.seconds)
+        return max(left, 0.0)
+
+    def describe(self) -> str:
+        """The main terms, as of the last row of the log."""
+        latest = self.terms.latest
+        return "  ".join(f"{name} {latest[name]:.3g}" for name in SHOWN if name in latest)
+
+    def warn(self, rate: float, left: float) -> None:
+        """Say loudly that this will take long."""
+        self.console.print(
+            Panel(
+                f"This run is on a CPU at {rate:.2f} steps/s: about {duration(left)} to go.\n"
+                "A GPU is some hundred times faster. Smaller: data.image_size=64, "
+                "trainer.max_steps=, trainer.max_minutes=, method=stargan_modern.",
+                title="a long run",
+                style="bold yellow",
+                expand=False,
+            )
+        )
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def duration(seconds: float) -> str:
+    """``2 d 3 h``, ``3 h 20 min``, ``4 min 05 s``, ``12 s``."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days} d {h} h"
+    if hours:
+        return f"{h} h {m:02d} min"
+    return f"{m} min {s:02d} s" if minutes else f"{s} s"

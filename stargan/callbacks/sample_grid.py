@@ -1,0 +1,70 @@
+"""Captioned sample grids of a fixed validation batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from stargan import images
+from stargan.contracts import Batch
+from stargan.methods.base import Adversarial
+
+
+class SampleGrid(pl.Callback):
+    """One row per image: the input, every label of its data set, the reconstruction.
+
+    Args:
+        batch: the fixed validation batch.
+        folder: where ``step_00001000.png`` goes.
+        every_n_steps: discriminator steps between grids.
+    """
+
+    def __init__(self, batch: Batch, folder: Path, every_n_steps: int) -> None:
+        self.batch = batch
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
+    ) -> None:
+        assert isinstance(module, Adversarial)
+        if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
+            self.save(module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Adversarial)
+        if trainer.is_global_zero and module.step:
+            self.save(module)
+
+    def save(self, module: Adversarial) -> Path:
+        """Write the grid of this step, one per data set; returns the last path."""
+        path = self.folder
+        for i, space in enumerate(module.labels.spaces):
+            rows = self.batch.source == i
+            if not rows.any():
+                continue
+            part = Batch(*(t[rows] for t in self.batch))
+            suffix = f"_{space.name}" if len(module.labels.spaces) > 1 else ""
+            path = self.folder / f"step_{module.step:08d}{suffix}.png"
+            sheet = sample_grid(module, part, i)
+            images.save_png(sheet, path)
+        return path
+
+
+def sample_grid(module: Adversarial, batch: Batch, source: int) -> Any:
+    """The sheet of one data set: input, each label, reconstruction by the original label."""
+    image, label, index = (t.to(module.device) for t in batch)
+    space = module.labels.spaces[source]
+    columns: list[tuple[str, Tensor]] = [("input", image)]
+    for name, target in module.labels.targets(label, source):
+        flips = len(space.group_of(name)) == 1
+        title = f"{name} flipped" if flips else name
+        columns.append((title, module.translate(image, target, index)))
+    last = columns[-1][1]
+    columns.append((f"{columns[-1][0]}, and back", module.translate(last, label, index)))
+    rows = [[column[i].cpu() for _, column in columns] for i in range(len(image))]
+    own = [space.describe(row) for row in batch.label[:, module.labels.slices[source]]]
+    return images.grid(rows, [title for title, _ in columns], own)

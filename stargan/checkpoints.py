@@ -1,0 +1,103 @@
+"""Opens checkpoints: plain data, loaded weights-only; rebuilds any method from the file alone."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from stargan.contracts import Plain, UserError
+from stargan.methods.base import Adversarial
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint's dictionary.
+
+    Raises:
+        UserError: the file is missing, no checkpoint of this program, or cut short.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: give a checkpoint or a run folder.")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as e:
+        raise UserError(
+            f"{path} is no checkpoint that can be opened: it is damaged or of another kind."
+        ) from e
+    if not isinstance(loaded, dict) or "stargan" not in loaded or "state_dict" not in loaded:
+        raise UserError(f"{path} is a torch file, but no checkpoint of this program.")
+    return loaded
+
+
+def newest(run_dir: Path) -> Path:
+    """The checkpoint with which a run goes on.
+
+    Raises:
+        UserError: the folder is no run folder, or the run has not saved yet.
+    """
+    if not (run_dir / "config.yaml").is_file():
+        raise UserError(f"{run_dir} is no run folder: it has no config.yaml.")
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        raise UserError(f"{run_dir} has no checkpoints/last.ckpt: the run never saved, start anew.")
+    return last
+
+
+def build_method(hyper_parameters: Plain) -> Adversarial:
+    """A method from its plain hyperparameters.
+
+    Raises:
+        UserError: the class is not one of ours.
+    """
+    arguments = dict(hyper_parameters)
+    target = str(arguments.pop("_target_", ""))
+    module, _, name = target.rpartition(".")
+    if not module.startswith("stargan.methods."):
+        raise UserError(f"method '{target}' is not part of stargan.methods.")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"method '{target}' does not exist in this version.") from error
+    method = cls(**arguments)
+    assert isinstance(method, Adversarial)
+    return method
+
+
+def open_method(path: Path) -> Adversarial:
+    """The method of a checkpoint or run folder with its weights, on the CPU, in evaluation mode."""
+    checkpoint = load(newest(path) if path.is_dir() else path)
+    method = build_method(checkpoint["hyper_parameters"])
+    method.load_state_dict(checkpoint["state_dict"])
+    method.step = checkpoint["stargan"]["step"]
+    return method.eval()
+
+
+class Resume(pl.Callback):
+    """Puts a checkpoint's weights, optimizer moments and step back before training starts.
+
+    By hand and not by Lightning's loop state: the step is all that our loop depends on, and a
+    finished run can be continued with more steps.
+    """
+
+    def __init__(self, checkpoint: dict[str, Any]) -> None:
+        self.checkpoint = checkpoint
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Adversarial)
+        module.load_state_dict(self.checkpoint["state_dict"])
+        module.step = self.checkpoint["stargan"]["step"]
+        module.seconds = self.checkpoint["stargan"]["seconds"]
+        saved = self.checkpoint["optimizer_states"]
+        for optimizer, state in zip(trainer.optimizers, saved, strict=True):
+            optimizer.load_state_dict(state)
+        self.checkpoint = {}
+
+
+def export(method: Adversarial, path: Path) -> Path:
+    """The generator of a method as a file that opens itself, see ``inference.save_export``."""
+    return path

@@ -1,0 +1,221 @@
+"""Finds conf/, composes it with Hydra, and hands on plain containers.
+
+Hydra's compose API instead of its main decorator: no output folders of its own, no change of the
+working folder, and an unknown key can be answered with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stargan.contracts import Plain, UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
+# a comma means a sweep.
+TEXT_KEYS = re.compile(r"^(to|input|output|model|run_dir|resume|name|known|.*\broot)$")
+# Keys of the method that the paper names; they may be written without 'method.'.
+METHOD_KEYS = ("lambda_cls", "lambda_rec", "lambda_gp", "n_critic", "ema_decay", "adversarial")
+
+
+def config_dir() -> Path:
+    """conf/ beside the package in a checkout, stargan/conf in an installed wheel."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise UserError(f"the configuration folder is missing beside {package}: reinstall stargan.")
+
+
+def options(group: str) -> dict[str, str]:
+    """The choices of a config group, each with the first comment of its file."""
+    found = {}
+    for path in sorted((config_dir() / group).glob("**/*.yaml")):
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
+        words = [line.lstrip("# ") for line in lines if "@package" not in line]
+        name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
+        found[name] = words[0] if words else ""
+    return found
+
+
+def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plain:
+    """The resolved configuration of a task as plain data.
+
+    Args:
+        task: name of a root yaml, such as ``train``.
+        overrides: as typed, ``key=value`` or ``group=choice``.
+        mandatory: refuse a configuration in which a mandatory value (``???``) is missing.
+
+    Raises:
+        UserError: malformed override, unknown key or choice (with the nearest known one), missing
+            mandatory value.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        written: list[str] = []
+        base: DictConfig | None = None
+        for text in overrides:
+            key, sign, value = text.partition("=")
+            if not sign or not key:
+                raise UserError(f"'{text}' is not an override: write key=value.")
+            if key.startswith("+") or key.startswith("~"):
+                raise UserError(f"'{text}': keys cannot be added or removed, only set.")
+            if (config_dir() / key).is_dir():
+                check_choice(key, value)
+            written.append(text)
+        try:
+            quoted = [quote(text) for text in written]
+            groups = [t for t in quoted if (config_dir() / t.partition("=")[0]).is_dir()]
+            base = hydra_compose(config_name=task, overrides=groups)
+            keys = set(leaves(OmegaConf.to_container(base, resolve=False)))
+            quoted = [rename(text, keys) for text in quoted]
+            for text in quoted:
+                if text not in groups:
+                    check_key(text.partition("=")[0], keys, task)
+            config = hydra_compose(config_name=task, overrides=quoted)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
+    raw = OmegaConf.to_container(config, resolve=False)
+    missing = [key for key in leaves(raw) if OmegaConf.is_missing(*parent(config, key))]
+    if missing and mandatory:
+        # Shortest first: data.root before the data.celeba.root that points at it.
+        keys_missing = sorted(missing, key=lambda k: (k.count("."), k))
+        wanted = " ".join(f"{k}=..." for k in keys_missing)
+        raise UserError(f"{', '.join(keys_missing)} must be given: add {wanted} to the command.")
+    try:
+        plain = OmegaConf.to_container(config, resolve=not missing)
+    except OmegaConfBaseException as error:
+        raise UserError(first_sentence(error)) from error
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plain:
+    """A saved configuration with some values changed, for ``resume=``.
+
+    Raises:
+        UserError: a group choice (another data set is another run), an unknown key.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = OmegaConf.create(saved)
+    keys = set(leaves(saved))
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key in groups:
+            raise UserError(f"'{text}' cannot change when a run is resumed: start a new run.")
+        key = rename(text, keys).partition("=")[0]
+        check_key(key, keys, "train")
+        try:
+            OmegaConf.update(config, key, value if TEXT_KEYS.match(key) else yaml.safe_load(value))
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise UserError(f"'{text}': {first_sentence(error)}") from error
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def parent(config: DictConfig, key: str) -> tuple[Any, str]:
+    """The node that holds a dotted key, and the key's last word."""
+    from omegaconf import OmegaConf
+
+    path, _, last = key.rpartition(".")
+    return (OmegaConf.select(config, path) if path else config), last
+
+
+def quote(text: str) -> str:
+    """Free text in quotes, so that Hydra reads it as one string."""
+    key, _, value = text.partition("=")
+    if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
+        return text
+    if key.endswith(("root", "input", "output", "model", "run_dir", "resume")):
+        value = str(Path(value).expanduser())
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def rename(text: str, keys: set[str]) -> str:
+    """``lambda_cls=2`` as ``method.lambda_cls=2``."""
+    key, sign, value = text.partition("=")
+    if key in METHOD_KEYS and key not in keys and f"method.{key}" in keys:
+        return f"method.{key}{sign}{value}"
+    return text
+
+
+def check_choice(group: str, value: str) -> None:
+    """Refuse an unknown choice of a config group, with the nearest known one."""
+    known = options(group)
+    if value in known or value == "null":
+        return
+    near = difflib.get_close_matches(value, known, n=1)
+    hint = f" Did you mean {group}={near[0]}?" if near else ""
+    raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
+
+
+def check_key(key: str, keys: set[str], task: str) -> None:
+    """Refuse an unknown key, with the nearest known one."""
+    if key in keys:
+        return
+    if key in ("trainer.gradient_clip_val", "trainer.accumulate_grad_batches"):
+        raise UserError(
+            f"{key} has no meaning for alternating optimizers: change the batch size or the "
+            "learning rates instead."
+        )
+    if any(k.startswith(key + ".") for k in keys):
+        inner = sorted(k for k in keys if k.startswith(key + "."))
+        raise UserError(f"'{key}' is a section, set one of its keys: {', '.join(inner[:12])}.")
+    last = {k.rpartition(".")[2]: k for k in sorted(keys)}
+    close = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.0)
+    raise UserError(
+        f"unknown key '{key}'. Did you mean {last[close[0]] if close else near[0]}=? "
+        f"All keys: stargan {task} --cfg job."
+    )
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all values of nested mappings; an empty mapping and a list are values."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from leaves(value, f"{prefix}{key}.")
+    else:
+        yield prefix.rstrip(".")
+
+
+def first_sentence(error: Exception) -> str:
+    """The first line of a library's message, without its trail."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def to_yaml(config: Plain) -> str:
+    """Plain data as YAML, keys in order."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
+def load_yaml(path: Path) -> Plain:
+    """A saved configuration. Raises ``UserError`` when the file is missing or malformed."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: it is no run folder.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {first_sentence(error)}.") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no configuration.")
+    return loaded

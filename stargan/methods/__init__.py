@@ -1,0 +1,1 @@
+"""Training methods: LightningModules that turn batches into named loss terms."""

@@ -1,0 +1,219 @@
+"""What all adversarial methods share: turns of D and G, step count, schedules, average, terms.
+
+Manual optimization, because two optimizers take turns. Lightning's own ``global_step`` counts the
+steps of both optimizers; ``Adversarial.step`` counts discriminator steps and is the only counter
+that anything here (schedules, checkpoints, logs, the length of a run) looks at.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from stargan.contracts import Batch, Plain, UserError
+from stargan.labels import JointLabelSpace
+
+Terms = dict[str, Tensor]
+SCHEDULES = ("paper", "official", "constant")
+
+
+class Adversarial(pl.LightningModule):
+    """Base of the methods with a generator and a discriminator.
+
+    Subclasses set ``self.generator`` and ``self.discriminator`` and implement
+    ``discriminator_loss`` and ``generator_loss``.
+
+    Args:
+        labels: ``JointLabelSpace.to_plain()``.
+        n_critic: discriminator steps per generator step.
+        schedule: ``paper``, ``official`` or ``constant``, see ``rate_factor``.
+        max_steps: discriminator steps of the whole run, for the schedules.
+        ema_decay: share of the old average kept at each generator step; 0 for none.
+        seed: with the step and the rank it decides everything random in a step.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: list[Plain],
+        n_critic: int,
+        generator_lr: float,
+        discriminator_lr: float,
+        betas: tuple[float, float],
+        schedule: str,
+        max_steps: int,
+        ema_decay: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if n_critic < 1:
+            raise UserError(f"n_critic={n_critic}: at least one discriminator step is needed.")
+        if schedule not in SCHEDULES:
+            raise UserError(f"schedule={schedule} is unknown: choose of {', '.join(SCHEDULES)}.")
+        if not 0 <= ema_decay < 1:
+            raise UserError(f"ema_decay={ema_decay} must lie in [0, 1).")
+        self.automatic_optimization = False
+        self.labels = JointLabelSpace.from_plain(labels)
+        self.n_critic = n_critic
+        self.rates = (generator_lr, discriminator_lr)
+        self.betas = (betas[0], betas[1])
+        self.schedule = schedule
+        self.max_steps = max_steps
+        self.ema_decay = ema_decay
+        self.seed = seed
+        self.step = 0
+        self.seconds = 0.0
+        self.terms: Terms = {}
+        self.generator: nn.Module
+        self.discriminator: nn.Module
+        self.ema: nn.Module | None = None
+
+    # What a subclass writes -------------------------------------------------------------------
+
+    def discriminator_loss(
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, Terms]:
+        """The loss that D minimises and its raw terms. ``fake`` carries no graph."""
+        raise NotImplementedError
+
+    def generator_loss(
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, Terms]:
+        """The loss that G minimises and its raw terms. ``fake`` carries G's graph; D is frozen."""
+        raise NotImplementedError
+
+    # The step -----------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """One discriminator step and, on every ``n_critic``-th, one generator step.
+
+        G's step takes the batch and the targets of the discriminator step before it, as published;
+        and since G has not moved in between, it goes on from the same fake images instead of
+        making them a second time.
+        """
+        began = time.perf_counter()
+        batch = Batch(*batch)
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        self.set_rates()
+        draws = self.draws()
+        target = self.labels.draw_targets(batch.label, batch.source, draws)
+        condition = self.labels.condition(target, batch.source)
+        generator_turn = (self.step + 1) % self.n_critic == 0
+
+        with torch.set_grad_enabled(generator_turn):
+            fake = self.generator(batch.image, condition)
+
+        loss, terms = self.discriminator_loss(batch, target, fake.detach(), draws)
+        discriminator_optimizer.zero_grad()
+        self.manual_backward(loss)
+        discriminator_optimizer.step()
+
+        if generator_turn:
+            with frozen(self.discriminator):
+                loss, more = self.generator_loss(batch, target, fake, draws)
+                generator_optimizer.zero_grad()
+                self.manual_backward(loss)
+            generator_optimizer.step()
+            self.update_ema()
+            terms |= more
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+
+    def draws(self) -> torch.Generator:
+        """Randomness of this step: a function of seed, step and rank alone.
+
+        So a resumed run draws what the uninterrupted one would have drawn, with no generator
+        state to save, and ranks draw differently.
+        """
+        generator = torch.Generator()
+        generator.manual_seed(hash((self.seed, self.step, self.global_rank)) % 2**63)
+        return generator
+
+    # Rates ----------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam for G, Adam for D, in this order."""
+        pairs = zip((self.generator, self.discriminator), self.rates, strict=True)
+        return [torch.optim.Adam(net.parameters(), lr=lr, betas=self.betas) for net, lr in pairs]
+
+    def rate_factor(self, step: int) -> float:
+        """What the learning rates are multiplied with at a discriminator step.
+
+        ``paper``: 1 for the first half of the run, then linear to 0 (10 + 10 and 100 + 100 epochs
+        in the paper). ``official``: the published code takes 1e-5 of the rate away once per 1,000
+        steps over the last 100,000 of 200,000, so that it ends at 0.999 of it.
+        """
+        if self.schedule == "constant":
+            return 1.0
+        half = self.max_steps // 2
+        if self.schedule == "paper":
+            return 1.0 if step < half else max(self.max_steps - step, 0) / (self.max_steps - half)
+        return 1.0 - 1e-5 * max(step // 1000 - (self.max_steps - 100_000) // 1000, 0)
+
+    def set_rates(self) -> None:
+        """Write the rates of this step into the optimizers."""
+        factor = self.rate_factor(self.step)
+        optimizers: Any = self.optimizers()
+        for optimizer, rate in zip(optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    # The average of G -----------------------------------------------------------------------------
+
+    def start_ema(self) -> None:
+        """Make the average, equal to G; call it once G exists."""
+        if self.ema_decay:
+            self.ema = copy.deepcopy(self.generator).requires_grad_(False)
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """``average = decay * average + (1 - decay) * G``, buffers copied.
+
+        The decay warms up, ``min(decay, (1 + n) / (10 + n))`` at the n-th generator step, so that
+        a short run is not an average with its own initialisation.
+        """
+        if self.ema is None:
+            return
+        n = self.step // self.n_critic
+        weight = 1 - min(self.ema_decay, (1 + n) / (10 + n))
+        average, current = list(self.ema.parameters()), list(self.generator.parameters())
+        torch._foreach_lerp_(average, current, weight)
+        for kept, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    # What others use ------------------------------------------------------------------------------
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The average when there is one, else G: what samples and exports are made with."""
+        return self.ema if self.ema is not None else self.generator
+
+    @torch.inference_mode()
+    def translate(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+        """Images ``(B, 3, H, W)`` in [-1, 1] and joint target labels ``(B, L)`` to images."""
+        return self.best_generator(image, self.labels.condition(label, source))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the one step counter; all plain data."""
+        checkpoint["stargan"] = {"step": self.step, "seconds": self.seconds}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for the parameters of a network inside the block; they still flow through it."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    for p in parameters:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)

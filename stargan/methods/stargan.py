@@ -1,0 +1,131 @@
+"""StarGAN: one generator told by a label, one discriminator with a domain classifier.
+
+Choi et al., CVPR 2018, arXiv 1711.09020. Single and joint training are the same code: the label
+space builds the condition, and the domain loss looks at each row's own slice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stargan import networks
+from stargan.contracts import Batch, Plain
+from stargan.losses import adversarial as adversarial_losses
+from stargan.losses.domain import domain_loss
+from stargan.losses.gradient_penalty import interpolate, wgan_gp
+from stargan.losses.reconstruction import l1
+from stargan.methods.base import Adversarial, Terms
+
+
+class StarGAN(Adversarial):
+    """The paper's equations (1) to (8).
+
+    Args:
+        generator: ``{"_target_": class in stargan.networks, ...}`` without its sizes.
+        discriminator: the same.
+        image: ``{"size": [height, width], "crop": {source name: pixels or None}}``.
+        training: where this model comes from, for the exported file.
+        adversarial: name of the adversarial loss.
+        lambda_cls, lambda_rec, lambda_gp: weights of the terms, by the paper's names.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: Plain,
+        discriminator: Plain,
+        labels: list[Plain],
+        image: Plain,
+        training: Plain | None = None,
+        adversarial: str = "wgan",
+        lambda_cls: float = 1.0,
+        lambda_rec: float = 10.0,
+        lambda_gp: float = 10.0,
+        n_critic: int = 5,
+        generator_lr: float = 1e-4,
+        discriminator_lr: float = 1e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        schedule: str = "paper",
+        max_steps: int = 200_000,
+        ema_decay: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            labels=labels,
+            n_critic=n_critic,
+            generator_lr=generator_lr,
+            discriminator_lr=discriminator_lr,
+            betas=betas,
+            schedule=schedule,
+            max_steps=max_steps,
+            ema_decay=ema_decay,
+            seed=seed,
+        )
+        self.save_hyperparameters()
+        self.adversarial = adversarial_losses.get(adversarial)
+        self.lambda_cls = lambda_cls
+        self.lambda_rec = lambda_rec
+        self.lambda_gp = lambda_gp
+        self.image = image
+        size = list(image["size"])
+        self.networks: dict[str, Plain] = {
+            "generator": {
+                **generator,
+                "image_size": size,
+                "condition_size": self.labels.condition_size,
+            },
+            "discriminator": {
+                **discriminator,
+                "image_size": size,
+                "label_size": self.labels.size,
+            },
+        }
+        # G before D, from the seed alone: the same initialisation whatever ran before.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.generator = networks.build(self.networks["generator"])
+            self.discriminator = networks.build(self.networks["discriminator"])
+        self.start_ema()
+
+    def discriminator_loss(
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, Terms]:
+        """Equation (5): ``-L_adv + lambda_cls L_cls(real) + lambda_gp`` penalty (8)."""
+        size = len(fake)
+        score, logits = self.discriminator(torch.cat([batch.image, fake]))
+        terms = {
+            "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
+            "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
+        }
+        loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
+        if self.lambda_gp:
+            alpha = torch.rand(size, generator=draws).to(fake)
+            between = interpolate(batch.image, fake, alpha)
+            terms["D/gp"] = gradient_penalty(self.image_gradient(between))
+            loss = loss + self.lambda_gp * terms["D/gp"]
+        return loss, terms
+
+    def image_gradient(self, image: Tensor) -> Tensor:
+        """d(sum of realness scores)/d(image), by one more forward pass where D allows it."""
+        return piecewise_linear_gradient(self.discriminator.score_layers(), image)
+
+    def generator_loss(
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, Terms]:
+        """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
+        score, logits = self.discriminator(fake)
+        cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
+        terms = {
+            "G/adv": self.adversarial.g_loss(score),
+            "G/cls": domain_loss(logits, target, batch.source, self.labels),
+            "G/rec": l1(cycled, batch.image),
+        }
+        loss = (
+            terms["G/adv"]
+            + self.lambda_cls * terms["G/cls"]
+            + self.lambda_rec * terms["G/rec"]
+        )
+        return loss, terms

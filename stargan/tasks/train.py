@@ -1,0 +1,317 @@
+"""``stargan train``: composes data and method, trains, exports the generator, writes a report."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from torch import Tensor
+
+from stargan import __version__, checkpoints, configs
+from stargan.callbacks.checkpoint import Checkpoints, StopCleanly
+from stargan.callbacks.progress import ProgressBar, duration
+from stargan.callbacks.sample_grid import SampleGrid
+from stargan.callbacks.terms import LabelEffect, TermLog
+from stargan.contracts import Plain, RegionImages, UserError
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.embedded import LabelScore
+from stargan.evaluation.training_report import judge_embedded, write_report
+from stargan.methods.base import Adversarial
+
+log = logging.getLogger(__name__)
+
+# Ranks are started as copies of the command; they must all write to the first one's folder.
+RUN_DIR_VARIABLE = "STARGAN_RUN_DIR"
+
+
+def main(config: Plain) -> Path:
+    """Train as configured.
+
+    Args:
+        config: what ``configs.compose("train", ...)`` gives.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: bad data, an impossible size, a run folder that is in use.
+    """
+    console = Console(stderr=False, highlight=False)
+    quieten(console)
+    check(config)
+    resume = checkpoints.load(checkpoints.newest(Path(config["resume"]))) if config["resume"] else None
+    data = build_data(config)
+    data.setup("fit")
+    method = build_method(config, data)
+    start = resume["stargan"]["step"] if resume else 0
+    max_steps = int(config["trainer"]["max_steps"])
+    if start >= max_steps:
+        raise UserError(
+            f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
+        )
+    data.start_step, data.max_steps = start, max_steps
+
+    run_dir = make_run_dir(config)
+    trainer, terms, stop = build_trainer(config, run_dir, data, console)
+    if resume:
+        trainer.callbacks.insert(0, checkpoints.Resume(resume))  # type: ignore[attr-defined]
+    if trainer.is_global_zero:
+        (run_dir / "config.yaml").write_text(
+            configs.to_yaml({**config, "resume": None, "run_dir": str(run_dir)}), encoding="utf-8"
+        )
+        introduce(console, config, run_dir, data, method, start, max_steps)
+
+    trainer.fit(method, datamodule=data)
+    if trainer.is_global_zero:
+        finish(console, config, run_dir, data, method, terms, stop)
+    return run_dir
+
+
+def check(config: Plain) -> None:
+    """Refuse what can be seen to be wrong before anything is loaded."""
+    trainer = config["trainer"]
+    positive = {
+        "trainer.max_steps": trainer["max_steps"],
+        "data.batch_size": config["data"]["batch_size"],
+        "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
+        "log.every_n_steps": config["log"]["every_n_steps"],
+        "log.samples_every_n_steps": config["log"]["samples_every_n_steps"],
+        "log.sample_rows": config["log"]["sample_rows"],
+        "method.n_critic": config["method"].get("n_critic", 1),
+    }
+    for key, value in positive.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{key}={value} must be a whole number of at least 1.")
+    for key, value in config["method"].items():
+        if key.startswith("lambda_") and (not isinstance(value, int | float) or value < 0):
+            raise UserError(f"method.{key}={value} must be a number of at least 0.")
+    labels = config["labels"]
+    if labels is not None and not (isinstance(labels, list) and labels):
+        raise UserError(f"labels={labels} must be a list of label names: labels=[Male,Young].")
+
+
+def build_data(config: Plain) -> DataModule:
+    """The data module of a configuration; its sources are built when it is set up."""
+    settings = dict(config["data"])
+    sources, crop = {}, {}
+    for name in settings.pop("use"):
+        arguments = dict(settings.pop(name))
+        crop[name] = arguments.pop("crop")
+        module, _, cls = str(arguments.pop("_target_")).rpartition(".")
+        sources[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
+    settings.pop("root", None)
+    return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
+
+
+def build_method(config: Plain, data: DataModule) -> Adversarial:
+    """The method of a configuration, its sizes taken from the data."""
+    settings = {k: v for k, v in config["method"].items() if k != "schedule"}
+    return checkpoints.build_method(
+        {
+            **settings,
+            "labels": data.labels.to_plain(),
+            "image": {"size": list(data.size), "crop": dict(data.crop)},
+            "schedule": config["schedule"],
+            "max_steps": int(config["trainer"]["max_steps"]),
+            "seed": int(config["seed"]),
+            "training": {
+                "experiment": config["name"],
+                "version": __version__,
+                "date": time.strftime("%Y-%m-%d"),
+            },
+        }
+    )
+
+
+def make_run_dir(config: Plain) -> Path:
+    """The run folder, new or that of the run being resumed; the same on all ranks."""
+    if config["resume"]:
+        return Path(config["resume"])
+    inherited = os.environ.get(RUN_DIR_VARIABLE)
+    if inherited and "LOCAL_RANK" in os.environ:
+        return Path(inherited)
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    path = Path(config["run_dir"] or Path("runs") / config["name"] / stamp)
+    if (path / "checkpoints").exists():
+        raise UserError(f"{path} holds a run already: resume={path} goes on, another run_dir starts anew.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the run folder {path} cannot be made: {error.strerror}.") from error
+    os.environ[RUN_DIR_VARIABLE] = str(path.resolve())
+    return path
+
+
+def build_trainer(
+    config: Plain, run_dir: Path, data: DataModule, console: Console
+) -> tuple[pl.Trainer, TermLog, StopCleanly]:
+    """Lightning's Trainer with our callbacks.
+
+    Lightning counts the steps of both optimizers, so it is not told of ``max_steps``: one epoch
+    whose loader is exactly as long as the run.
+    """
+    settings = dict(config["trainer"])
+    max_steps, max_minutes = int(settings.pop("max_steps")), settings.pop("max_minutes")
+    logs, saves = config["log"], config["checkpoint"]
+    several = settings["devices"] not in (1, "1") or int(settings["num_nodes"]) > 1
+    if settings["strategy"] == "auto" and several:
+        # D's and G's backward passes each leave the other's parameters unused.
+        settings["strategy"] = "ddp_find_unused_parameters_true"
+    batch = data.validation_batch(int(logs["sample_rows"]))
+    terms = TermLog(run_dir / "metrics.csv", int(logs["every_n_steps"]))
+    stop = StopCleanly(max_minutes)
+    samples = SampleGrid(batch, run_dir / "samples", int(logs["samples_every_n_steps"]))
+    callbacks: list[pl.Callback] = [
+        LabelEffect(batch, int(logs["every_n_steps"])),
+        terms,
+        ProgressBar(max_steps, max_minutes, terms, console),
+        samples,
+        Checkpoints(run_dir / "checkpoints", int(saves["every_n_steps"]), int(saves["keep"])),
+        stop,
+    ]
+    loggers = [TensorBoardLogger(run_dir, name="", version="tensorboard")] if logs["tensorboard"] else []
+    try:
+        trainer = pl.Trainer(
+            **settings,
+            max_epochs=1,
+            logger=loggers,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            default_root_dir=str(run_dir),
+        )
+    except (pl.utilities.exceptions.MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"the trainer refuses its settings: {configs.first_sentence(error)}.") from error
+    return trainer, terms, stop
+
+
+def introduce(
+    console: Console,
+    config: Plain,
+    run_dir: Path,
+    data: DataModule,
+    method: Adversarial,
+    start: int,
+    max_steps: int,
+) -> None:
+    """Say what is about to happen: data, label -> index -> count, sizes, where it goes."""
+    sizes = [sum(p.numel() for p in net.parameters()) / 1e6 for net in (method.generator, method.discriminator)]
+    console.print(f"[bold]{config['name']}[/bold]  {type(method).__name__}, "
+                  f"G {sizes[0]:.1f}M + D {sizes[1]:.1f}M parameters")
+    for line in data.describe():
+        console.print(line, markup=False)
+    since = f" from step {start}" if start else ""
+    console.print(f"{max_steps} discriminator steps{since}, a generator step every {method.n_critic}")
+    console.print(f"run folder: {run_dir}\n", markup=False)
+
+
+def finish(
+    console: Console,
+    config: Plain,
+    run_dir: Path,
+    data: DataModule,
+    method: Adversarial,
+    terms: TermLog,
+    stop: StopCleanly,
+) -> None:
+    """Export the generator, judge it where the truth is known, write the report."""
+    path = checkpoints.export(method, run_dir / "generator.safetensors")
+    cut_short = stop.reason in ("Ctrl-C", "the request to terminate")
+    scores, real = {}, {}
+    if not cut_short:
+        scores, real = judge(console, config, data, method)
+    facts = {
+        "name": config["name"],
+        "method": f"{type(method).__name__}, {config['method']['generator']['_target_']}",
+        "labels": ", ".join(method.labels.names),
+        "image size": " x ".join(str(n) for n in data.size),
+        "steps": f"{method.step} of D in {duration(method.seconds)}"
+        + (f", stopped by {stop.reason}" if stop.reason else ""),
+    }
+    grids = sorted((run_dir / "samples").glob(f"step_{method.step:08d}*.png"))
+    report = run_dir / "report.md"
+    write_report(report, facts, terms.latest, grids, scores, real)
+    console.print()
+    for source, rows in scores.items():
+        console.print(table(source, rows))
+    console.print(facts["steps"], markup=False)
+    for name, where in {"samples": run_dir / "samples", "generator": path, "report": report}.items():
+        console.print(f"{name:<10} {where}", markup=False, soft_wrap=True)
+    if cut_short:
+        console.print(f"go on with: stargan train resume={run_dir}", markup=False, soft_wrap=True)
+
+
+def judge(
+    console: Console, config: Plain, data: DataModule, method: Adversarial
+) -> tuple[dict[str, list[LabelScore]], dict[str, dict[str, float]]]:
+    """The figures of every data set whose truth is known: the embedded faces."""
+    scores, real = {}, {}
+    translator = Frozen(method)
+    for i, (name, test) in enumerate(data.test.items()):
+        if not isinstance(test, RegionImages):
+            continue
+        train = data.train[name]
+        assert isinstance(train, RegionImages)
+        with Progress(TextColumn(f"judge of {name}"), BarColumn(24), console=console) as bar:
+            task = bar.add_task("", total=1.0)
+            scores[name], real[name] = judge_embedded(
+                translator, train, test, i, data.size, config["data"][name],
+                lambda share: bar.update(task, completed=share),
+            )
+    return scores, real
+
+
+class Frozen:
+    """A trained method as a ``Translate``."""
+
+    def __init__(self, method: Adversarial) -> None:
+        self.method = method.eval()
+        self.labels = method.labels
+
+    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+        device = self.method.device
+        return self.method.translate(image.to(device), label.to(device), source.to(device))
+
+
+def table(source: str, rows: list[LabelScore]) -> Table:
+    """The figures for the terminal."""
+    shown = Table(title=f"translations of held-out faces: {source}", title_justify="left")
+    for column in ("label", "judged right", "others kept", "change outside", "change inside"):
+        shown.add_column(column, justify="left" if column == "label" else "right")
+    for r in rows:
+        figures = (f"{r.right:.1%}", f"{r.kept:.1%}", f"{r.outside:.4f}", f"{r.inside:.4f}")
+        shown.add_row(r.label, *figures)
+    return shown
+
+
+def quieten(console: Console) -> None:
+    """Our own words through rich; of Lightning only what concerns the user."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=console, show_time=False, show_path=False)],
+        force=True,
+    )
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # About loaders, loggers and versions of Lightning itself: not the user's business.
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
