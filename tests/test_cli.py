@@ -1,0 +1,115 @@
+"""The command line: quick help, one sentence for bad input, no heavy imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from stargan import cli, configs
+from stargan.contracts import UserError
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(UserError) as caught:
+        cli.run(list(arguments))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(configs.options("experiment")))
+@pytest.mark.parametrize("method", ["stargan", "stargan_modern"])
+def test_every_experiment_composes(name: str, method: str) -> None:
+    config = configs.compose("train", [f"experiment={name}", f"method={method}"], mandatory=False)
+    assert config["name"] == name
+    assert ("modern" in config["method"]["generator"]["_target_"]) == (method == "stargan_modern")
+    assert set(config["data"]["use"]) <= set(config["data"])
+
+
+@pytest.mark.parametrize("name", sorted(configs.options("debug")))
+def test_every_debug_mode_composes(name: str) -> None:
+    assert configs.compose("train", ["experiment=demo", f"debug={name}"])["name"] == name
+
+
+def test_the_paper_s_settings() -> None:
+    config = configs.compose("train", ["experiment=celeba", "data.root=x"])
+    method = config["method"]
+    assert (config["data"]["image_size"], config["data"]["batch_size"]) == (128, 16)
+    assert (method["lambda_cls"], method["lambda_rec"], method["lambda_gp"]) == (1, 10, 10)
+    assert (method["n_critic"], method["adversarial"], method["betas"]) == (5, "wgan", [0.5, 0.999])
+    assert config["trainer"]["max_steps"] == 200_000
+
+
+def test_free_text_reaches_the_task_as_typed() -> None:
+    root = "/a b/c,d=e (1)/it's"
+    config = configs.compose("train", ["experiment=celeba", f"data.root={root}"])
+    assert config["data"]["celeba"]["root"] == root
+    words = ["model=m", "input=i", "to=Blond_Hair,Young=0", "output=o"]
+    assert configs.compose("translate", words)["to"] == "Blond_Hair,Young=0"
+
+
+def test_the_paper_s_names_need_no_prefix() -> None:
+    config = configs.compose("train", ["experiment=demo", "lambda_rec=3", "n_critic=2"])
+    assert (config["method"]["lambda_rec"], config["method"]["n_critic"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["train"], "which experiment"),
+        (["train", "experiment=dmo"], "Did you mean experiment=demo"),
+        (["train", "experiment=demo", "data.batchsize=4"], "Did you mean data.batch_size="),
+        (["train", "experiment=demo", "lamda_rec=4"], "Did you mean method.lambda_rec="),
+        (["train", "experiment=demo", "data"], "write key=value"),
+        (["train", "experiment=demo", "+x=1"], "cannot be added"),
+        (["train", "experiment=demo", "seed=1,2"], "seed=1,2"),
+        (["train", "experiment=celeba"], "data.root must be given"),
+        (["train", "experiment=joint"], "data.celeba.root, data.rafd.root must be given"),
+        (["train", "experiment=demo", "trainer.gradient_clip_val=1"], "no meaning"),
+        (["train", "experiment=demo", "checkpoint=3"], "is a section"),
+        (["train", "experiment=demo", "--verbose"], "unknown option"),
+        (["train", "resume=no/such/run"], "no run folder"),
+        (["translate", "model=x"], "must be given"),
+    ],
+)
+def test_bad_words_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:
+    message = refused(*arguments)
+    assert words in message
+    assert "\n" not in message
+
+
+def test_exit_code_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", "experiment=demo", "nonsense=1"])
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("stargan: unknown key 'nonsense'")
+    assert "Traceback" not in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+
+
+def test_cfg_job_prints_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["train", "experiment=demo", "data.image_size=48", "--cfg", "job"])
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["image_size"] == 48
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["translate", "--help"]])
+def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(arguments)
+    shown = capsys.readouterr().out
+    assert "usage: stargan" in shown
+    assert "Traceback" not in shown
+
+
+def test_help_and_configuration_load_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from stargan import cli\n"
+        "cli.run(['train', '--help'])\n"
+        "cli.run(['train', 'experiment=demo', '--cfg', 'job'])\n"
+        "heavy = {'torch', 'pytorch_lightning', 'torchvision', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)

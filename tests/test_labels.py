@@ -1,0 +1,164 @@
+"""Label spaces, edits, the mask vector and the targets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stargan.contracts import UserError
+from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
+
+HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
+CELEBA = LabelSpace([*HAIR, "Male", "Young"], [HAIR], name="celeba")
+RAFD = LabelSpace(["angry", "happy", "sad"], categorical=True, name="rafd")
+JOINT = JointLabelSpace([CELEBA, RAFD])
+
+
+def test_sizes_of_the_paper() -> None:
+    expressions = LabelSpace([f"e{i}" for i in range(8)], categorical=True, name="rafd")
+    assert JointLabelSpace([CELEBA]).condition_size == 5
+    assert JointLabelSpace([expressions]).condition_size == 8
+    joint = JointLabelSpace([CELEBA, expressions])
+    assert (joint.size, joint.condition_size) == (13, 15)
+
+
+def test_edit_sets_one_several_and_within_a_group() -> None:
+    label = CELEBA.encode(["Black_Hair", "Young"])
+    assert CELEBA.edit(label, {"Blond_Hair": 1}).tolist() == [0, 1, 0, 0, 1]
+    assert CELEBA.edit(label, {"Male": 1, "Young": 0}).tolist() == [1, 0, 0, 1, 0]
+    assert CELEBA.edit(label, {"Black_Hair": 0}).tolist() == [0, 0, 0, 0, 1]
+    assert label.tolist() == [1, 0, 0, 0, 1], "the input is left alone"
+
+
+def test_edit_with_strength_shares_the_group() -> None:
+    label = CELEBA.encode(["Black_Hair"])
+    assert CELEBA.edit(label, {"Blond_Hair": 0.25})[:3].tolist() == [0.75, 0.25, 0]
+    happy = RAFD.encode(["angry"])
+    assert RAFD.edit(happy, {"happy": 0.5}).tolist() == [0.5, 0.5, 0]
+
+
+@pytest.mark.parametrize("order", [("Black_Hair", "Blond_Hair"), ("Blond_Hair", "Black_Hair")])
+def test_edit_does_not_depend_on_the_order(order: tuple[str, str]) -> None:
+    values = {"Black_Hair": 0.0, "Blond_Hair": 1.0}
+    edits = {name: values[name] for name in order}
+    label = CELEBA.encode(["Black_Hair", "Male"])
+    assert CELEBA.edit(label, edits).tolist() == [0, 1, 0, 1, 0]
+
+
+def test_impossible_labels_are_named() -> None:
+    with pytest.raises(UserError, match=r"Black_Hair and Blond_Hair exclude each other"):
+        CELEBA.encode(["Black_Hair", "Blond_Hair"])
+    with pytest.raises(UserError, match=r"Black_Hair and Brown_Hair exclude each other"):
+        CELEBA.edit(torch.zeros(5), {"Black_Hair": 1, "Brown_Hair": 1})
+    with pytest.raises(UserError, match="row 1"):
+        CELEBA.check(torch.tensor([[0.0, 0, 0, 0, 0], [1, 0, 1, 0, 0]]))
+    with pytest.raises(UserError, match="without a class"):
+        RAFD.edit(RAFD.encode(["happy"]), {"happy": 0})
+    with pytest.raises(UserError, match="has no class"):
+        RAFD.check(torch.zeros(1, 3))
+    with pytest.raises(UserError, match="between 0 and 1"):
+        CELEBA.edit(torch.zeros(5), {"Male": 2})
+
+
+def test_unknown_label_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'Blond_Hair'"):
+        JOINT.locate("blond_hair")
+
+
+@pytest.mark.parametrize(
+    ("names", "groups", "words"),
+    [
+        ([], [], "no labels"),
+        (["a", "a"], [], "twice"),
+        (["a=b"], [], "rename"),
+        (["a", "b"], [["a", "c"]], "unknown 'c'"),
+        (["a", "b", "c"], [["a", "b"], ["b", "c"]], "two exclusive groups"),
+    ],
+)
+def test_spaces_that_cannot_be(names: list[str], groups: list[list[str]], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        LabelSpace(names, groups)
+
+
+def test_targets_of_the_paper() -> None:
+    label = CELEBA.encode(["Brown_Hair", "Young"])[None]
+    targets = dict(CELEBA.targets(label))
+    assert targets["Black_Hair"].tolist() == [[1, 0, 0, 0, 1]]
+    assert targets["Male"].tolist() == [[0, 0, 1, 1, 1]]
+    assert targets["Young"].tolist() == [[0, 0, 1, 0, 0]]
+    assert [n for n, _ in RAFD.targets(RAFD.encode(["sad"])[None])] == ["angry", "happy", "sad"]
+
+
+def test_condition_is_labels_zeros_mask() -> None:
+    first = JOINT.expand(CELEBA.encode(["Blond_Hair", "Male"]), 0)
+    second = JOINT.expand(RAFD.encode(["sad"]), 1)
+    condition = JOINT.condition(torch.stack([first, second]), torch.tensor([0, 1]))
+    assert condition.tolist() == [
+        [0, 1, 0, 1, 0, 0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 0, 0, 1, 0, 1],
+    ]
+
+
+def test_condition_ignores_labels_of_another_source() -> None:
+    everything = torch.ones(1, JOINT.size)
+    condition = JOINT.condition(everything, torch.tensor([1]))
+    assert condition.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1, 0, 1]]
+
+
+def test_single_space_has_no_mask() -> None:
+    label = torch.rand(4, 5)
+    single = JointLabelSpace([CELEBA])
+    assert single.condition(label, torch.zeros(4, dtype=torch.long)) is label
+
+
+def test_drawn_targets_are_a_permutation_within_the_source() -> None:
+    generator = torch.Generator().manual_seed(0)
+    source = torch.tensor([0, 1] * 16)
+    rows = [
+        JOINT.expand(torch.eye(5)[i % 5], 0) if s == 0 else JOINT.expand(torch.eye(3)[i % 3], 1)
+        for i, s in enumerate(source.tolist())
+    ]
+    label = torch.stack(rows)
+    target = JOINT.draw_targets(label, source, generator)
+    assert not torch.equal(target, label)
+    for s in (0, 1):
+        before, after = (sorted(t[source == s].tolist()) for t in (label, target))
+        assert before == after
+    again = JOINT.draw_targets(label, source, torch.Generator().manual_seed(0))
+    assert torch.equal(target, again)
+
+
+def test_edits_find_their_space() -> None:
+    assert JOINT.split_edits({"happy": 1, "Male": 0}) == [(0, {"Male": 0}), (1, {"happy": 1})]
+    label = JOINT.expand(RAFD.encode(["sad"]), 1)
+    assert JOINT.edit(label, 1, {"happy": 1}).tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+    with pytest.raises(UserError, match="belongs to 'celeba'"):
+        JOINT.edit(label, 1, {"Male": 1})
+
+
+def test_a_name_in_two_spaces_must_be_qualified() -> None:
+    joint = JointLabelSpace([LabelSpace(["x"], name="one"), LabelSpace(["x"], name="two")])
+    with pytest.raises(UserError, match="one.x or two.x"):
+        joint.locate("x")
+    assert joint.locate("two.x") == (1, "x")
+
+
+def test_read_gives_possible_labels() -> None:
+    logits = torch.tensor([[1.0, 2, -1, -3, 4], [-1, -2, -3, 1, -1]])
+    assert CELEBA.read(logits).tolist() == [[0, 1, 0, 0, 1], [0, 0, 0, 1, 0]]
+    assert RAFD.read(torch.tensor([[-3.0, -1, -2]])).tolist() == [[0, 1, 0]]
+
+
+def test_plain_round_trip() -> None:
+    assert JointLabelSpace.from_plain(JOINT.to_plain()) == JOINT
+
+
+def test_parse_edits() -> None:
+    expected = {"Blond_Hair": 1.0, "Young": 0.0, "Male": 0.5}
+    assert parse_edits("Blond_Hair, Young=0,Male=0.5") == expected
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a=", "a=x", "a=2", "a=-1", "a,a=0", "a=nan"])
+def test_parse_edits_refuses(text: str) -> None:
+    with pytest.raises(UserError):
+        parse_edits(text)
