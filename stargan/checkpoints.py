@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from stargan.contracts import Plain, UserError
+from stargan.export import save_export
 from stargan.methods.base import Adversarial
 
 
@@ -54,7 +55,7 @@ def build_method(hyper_parameters: Plain) -> Adversarial:
     Raises:
         UserError: the class is not one of ours.
     """
-    arguments = dict(hyper_parameters)
+    arguments = {k: v for k, v in hyper_parameters.items() if k != "export"}
     target = str(arguments.pop("_target_", ""))
     module, _, name = target.rpartition(".")
     if not module.startswith("stargan.methods."):
@@ -99,5 +100,6 @@ class Resume(pl.Callback):
 
 
 def export(method: Adversarial, path: Path) -> Path:
-    """The generator of a method as a file that opens itself, see ``inference.save_export``."""
+    """The generator of a method as a file that opens itself, see ``stargan.export``."""
+    save_export(path, method.best_generator, method.discriminator, method.description())
     return path

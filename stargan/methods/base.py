@@ -89,6 +89,10 @@ class Adversarial(pl.LightningModule):
         """The loss that G minimises and its raw terms. ``fake`` carries G's graph; D is frozen."""
         raise NotImplementedError
 
+    def description(self) -> Plain:
+        """What an exported file says of itself, see ``stargan.export``."""
+        raise NotImplementedError
+
     # The step -----------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
@@ -202,7 +206,12 @@ class Adversarial(pl.LightningModule):
         return self.best_generator(image, self.labels.condition(label, source))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the one step counter; all plain data."""
+        """Adds the step counter and all that opens the file again; plain data only."""
+        checkpoint["hyper_parameters"] = {
+            **checkpoint["hyper_parameters"],
+            "_target_": f"{type(self).__module__}.{type(self).__name__}",
+            "export": self.description(),
+        }
         checkpoint["stargan"] = {"step": self.step, "seconds": self.seconds}
 
 

@@ -6,17 +6,18 @@ space builds the condition, and the domain loss looks at each row's own slice.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from stargan import networks
 from stargan.contracts import Batch, Plain
-from stargan.losses import adversarial as adversarial_losses
+from stargan.export import describe
+from stargan.losses.adversarial import adversarial_loss
 from stargan.losses.domain import domain_loss
-from stargan.losses.gradient_penalty import interpolate, wgan_gp
-from stargan.losses.reconstruction import l1
+from stargan.losses.gradient_penalty import gradient_penalty, piecewise_linear_gradient
+from stargan.losses.reconstruction import reconstruction_loss
 from stargan.methods.base import Adversarial, Terms
 
 
@@ -65,11 +66,12 @@ class StarGAN(Adversarial):
             seed=seed,
         )
         self.save_hyperparameters()
-        self.adversarial = adversarial_losses.get(adversarial)
+        self.adversarial = adversarial_loss(adversarial)
         self.lambda_cls = lambda_cls
         self.lambda_rec = lambda_rec
         self.lambda_gp = lambda_gp
         self.image = image
+        self.training_facts = training or {}
         size = list(image["size"])
         self.networks: dict[str, Plain] = {
             "generator": {
@@ -90,6 +92,17 @@ class StarGAN(Adversarial):
             self.discriminator = networks.build(self.networks["discriminator"])
         self.start_ema()
 
+    def description(self) -> Plain:
+        """What an exported file says of itself, see ``stargan.export``."""
+        name = f"{type(self).__module__}.{type(self).__name__}"
+        return describe(
+            network=self.networks["generator"],
+            classifier=self.networks["discriminator"],
+            labels=self.labels,
+            image=self.image,
+            training={**self.training_facts, "method": name, "steps": self.step},
+        )
+
     def discriminator_loss(
         self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
@@ -102,15 +115,10 @@ class StarGAN(Adversarial):
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
         if self.lambda_gp:
-            alpha = torch.rand(size, generator=draws).to(fake)
-            between = interpolate(batch.image, fake, alpha)
-            terms["D/gp"] = gradient_penalty(self.image_gradient(between))
+            gradient_of = partial(piecewise_linear_gradient, self.discriminator.critic_layers)
+            terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, generator=draws)
             loss = loss + self.lambda_gp * terms["D/gp"]
         return loss, terms
-
-    def image_gradient(self, image: Tensor) -> Tensor:
-        """d(sum of realness scores)/d(image), by one more forward pass where D allows it."""
-        return piecewise_linear_gradient(self.discriminator.score_layers(), image)
 
     def generator_loss(
         self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
@@ -121,7 +129,7 @@ class StarGAN(Adversarial):
         terms = {
             "G/adv": self.adversarial.g_loss(score),
             "G/cls": domain_loss(logits, target, batch.source, self.labels),
-            "G/rec": l1(cycled, batch.image),
+            "G/rec": reconstruction_loss(cycled, batch.image),
         }
         loss = (
             terms["G/adv"]
