@@ -1,0 +1,1 @@
+"""Losses: pure functions that return raw, unweighted terms; each cites its equation."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stargan.contracts import UserError
+from stargan.networks.blocks import (
+    AdaptiveInstanceNorm,
+    ConditionedConv2d,
+    ResizeConv,
+    check_image_size,
+)
+
+
+def concatenated(conv: ConditionedConv2d, image: Tensor, condition: Tensor) -> Tensor:
+    planes = condition[:, :, None, None].repeat(1, 1, *image.shape[2:])
+    return F.conv2d(torch.cat([image, planes], 1), conv.weight, padding=conv.padding)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (8, 20), (7, 7), (4, 12), (5, 5), (6, 6), (1, 1)])
+def test_conditioned_conv_equals_concatenation_in_values_and_gradients(
+    size: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    conv = ConditionedConv2d(5, 8, 7)
+    image = torch.randn(3, 3, *size, requires_grad=True)
+    condition = torch.rand(3, 5, requires_grad=True)
+    weights = torch.randn(3, 8, *size)
+    inputs = (image, condition, conv.weight)
+    ours, plain = conv(image, condition), concatenated(conv, image, condition)
+    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
+    for ours_grad, plain_grad in zip(
+        torch.autograd.grad((ours * weights).sum(), inputs),
+        torch.autograd.grad((plain * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours_grad, plain_grad, atol=1e-5, rtol=1e-4)
+
+
+def test_conditioned_conv_starts_like_the_published_convolution() -> None:
+    torch.manual_seed(0)
+    ours = ConditionedConv2d(5, 64, 7)
+    torch.manual_seed(0)
+    published = nn.Conv2d(8, 64, 7, padding=3, bias=False)
+    assert torch.equal(ours.weight, published.weight)
+
+
+def label_effect(padding_mode: str) -> float:
+    """How far two labels move the normalised output of a concatenating convolution."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(8, 16, 7, padding=3, bias=False, padding_mode=padding_mode)
+    image = torch.randn(1, 3, 16, 16)
+
+    def output(label: Tensor) -> Tensor:
+        planes = label[None, :, None, None].expand(-1, -1, 16, 16)
+        return F.instance_norm(conv(torch.cat([image, planes], 1)))
+
+    difference = output(torch.ones(5)) - output(torch.zeros(5))
+    return difference.abs().max().item()
+
+
+def test_label_reaches_the_output_by_zero_padding_and_not_by_reflection() -> None:
+    torch.manual_seed(0)
+    conv = ConditionedConv2d(5, 16, 7)
+    image = torch.randn(1, 3, 16, 16)
+    ours = [F.instance_norm(conv(image, torch.full((1, 5), v))) for v in (0.0, 1.0)]
+    assert (ours[0] - ours[1]).abs().max() > 0.1
+    assert label_effect("zeros") > 0.1
+    assert label_effect("reflect") < 1e-4
+
+
+def test_adaptive_instance_norm_sets_mean_and_deviation_of_each_channel() -> None:
+    torch.manual_seed(0)
+    norm = AdaptiveInstanceNorm(channels=6, condition_size=4)
+    features = 3 + 2 * torch.randn(2, 6, 16, 16)
+    condition = torch.rand(2, 4)
+    scale, shift = norm.affine(condition).chunk(2, dim=1)
+    result = norm(features, condition)
+    torch.testing.assert_close(result.mean((2, 3)), shift, atol=1e-4, rtol=1e-4)
+    deviation = result.std((2, 3), correction=0)
+    torch.testing.assert_close(deviation, (1 + scale).abs(), atol=1e-3, rtol=1e-3)
+
+
+def test_resize_conv_doubles_the_size_without_checkerboard() -> None:
+    layer = ResizeConv(2, 3)
+    flat = layer(torch.ones(1, 2, 4, 6))
+    assert flat.shape == (1, 3, 8, 12)
+    # A transposed convolution would give a pattern here, inside the border too.
+    inside = flat[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(inside, inside[:, :, :1, :1].expand_as(inside))
+
+
+def test_image_size_is_a_number_or_a_pair() -> None:
+    assert check_image_size(64, 4, 8, "net") == (64, 64)
+    assert check_image_size([64, 48], 4, 8, "net") == (64, 48)
+    for bad in ((1, 2, 3), "ab", (64.0, 64), True, 64.0):
+        with pytest.raises(UserError, match="height"):
+            check_image_size(bad, 4, 8, "net")  # type: ignore[arg-type]
+
+
+def test_refused_size_names_the_nearest_that_fit() -> None:
+    with pytest.raises(UserError, match=r"size 127 .* net, .* of 4 .* 124 or 128\."):
+        check_image_size(127, 4, 8, "net")
+    with pytest.raises(UserError, match=r"nearest is 8\."):
+        check_image_size(-3, 4, 8, "net")
+    with pytest.raises(UserError, match=r"size 100 .* nearest is 64 or 128\."):
+        check_image_size((128, 100), 64, 64, "net")
