@@ -76,9 +76,11 @@ def test_labels_outside_the_source_are_ignored() -> None:
     )
 
 
-def test_half_precision_logits_give_an_fp32_loss() -> None:
+@pytest.mark.parametrize("autocast", [True, False])
+def test_half_precision_logits_give_an_fp32_loss(autocast: bool) -> None:
     logits, label, source = mixed_batch()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = domain_loss(logits.bfloat16(), label, source, JOINT)
+    half = logits.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss = domain_loss(half, label.bfloat16(), source, JOINT)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, domain_loss(logits.bfloat16().float(), label, source, JOINT))
+    torch.testing.assert_close(loss, domain_loss(half.float(), label, source, JOINT))

@@ -202,6 +202,7 @@ def test_no_gradient_flows_into_the_images() -> None:
     network = critic()
     real, fake, alpha = pictures()
     fake.requires_grad_()
+    assert not interpolate(real.clone().requires_grad_(), fake, alpha).requires_grad
     for way in (piecewise_linear_gradient, autograd_gradient):
         loss = gradient_penalty(partial(way, network), real, fake, alpha)
         assert torch.autograd.grad(loss, fake, allow_unused=True)[0] is None
