@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stargan import images
 from stargan.contracts import LabeledImages
-from stargan.data.synthetic_faces import cache_folder
+from stargan.data.synthetic_faces import default_cache
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.losses.domain import domain_loss
 from stargan.networks.classifier import SmallClassifier
@@ -111,7 +111,7 @@ def cached_judge(
     """
     about = json.dumps([identity, data.space.to_plain(), len(data), list(size), EPOCHS, BATCH])
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = cache_folder() / f"judge_{data.space.name}_{key}.safetensors"
+    path = default_cache() / f"judge_{data.space.name}_{key}.safetensors"
     if path.is_file():
         network = SmallClassifier(data.space.size)
         try:

@@ -85,11 +85,8 @@ class StarGAN(Adversarial):
                 "label_size": self.labels.size,
             },
         }
-        # G before D, from the seed alone: the same initialisation whatever ran before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.generator = networks.build(self.networks["generator"])
-            self.discriminator = networks.build(self.networks["discriminator"])
+        self.generator = networks.build(self.networks["generator"], seed)
+        self.discriminator = networks.build(self.networks["discriminator"], seed + 1)
         self.start_ema()
 
     def description(self) -> Plain:
