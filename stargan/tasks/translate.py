@@ -1,0 +1,212 @@
+"""``stargan translate``: a photo or a folder of photos to PNGs and one contact sheet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stargan import images
+from stargan.contracts import UserError
+from stargan.inference import Translator
+from stargan.labels import parse_edits
+
+SHEET = "contact_sheet.png"
+SHEET_ROWS = 64
+"""More rows than this make a sheet that nobody can look at."""
+
+
+def translate(cfg: Mapping[str, Any]) -> None:
+    """Translate images and write ``<stem>_<edits>.png`` for each, and ``contact_sheet.png``.
+
+    Args:
+        cfg: ``model`` (run folder, ``.ckpt``, ``.safetensors``), ``input`` (image or folder),
+            ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn), ``output``
+            (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
+            ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
+            ``on_error`` (``skip`` unreadable images, or ``raise``).
+
+    Raises:
+        UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
+    """
+    for key in ("model", "input", "to", "output"):
+        if cfg.get(key) in (None, "", [], {}):
+            raise UserError(f"{key}= is missing: stargan translate needs model, input, to, output.")
+    on_error = cfg.get("on_error", "skip")
+    if on_error not in ("skip", "raise"):
+        raise UserError(f"on_error={on_error} is unknown: choose skip or raise.")
+    scale = cfg.get("scale")
+    if scale is not None and (not isinstance(scale, (int, float)) or not 0 < scale <= 16):
+        raise UserError(f"scale={scale} must be a number above 0, at most 16.")
+    wish = None if cfg["to"] == "all" else _labels(cfg["to"])
+    known = _labels(cfg["labels"]) if cfg.get("labels") else None
+    files = images.image_files(cfg["input"])
+    output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
+
+    translator = Translator.from_pretrained(
+        cfg["model"], cfg.get("device", "auto"), _whole(cfg.get("batch_size", 16), "batch_size")
+    )
+    captions = list(translator.labels) if wish is None else [_caption(wish)]
+    names = output_names(files, captions, taken=[SHEET])
+    taken = {p.resolve() for p in files}
+    if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
+        raise UserError(f"output={output} would overwrite an input image: choose another folder.")
+
+    skipped: list[Path] = []
+    rows: list[list[Image.Image]] = []
+    titles: list[str] = []
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as progress:
+        bar = progress.add_task("translating", total=len(files))
+        for start in range(0, len(files), translator.batch_size):
+            places = range(start, min(start + translator.batch_size, len(files)))
+            photos: dict[int, Image.Image] = {}
+            for i in places:
+                try:
+                    photos[i] = translator.prepare(images.open_image(files[i]))
+                except UserError:
+                    if on_error == "raise":
+                        raise
+                    skipped.append(files[i])
+            for i, outputs in zip(
+                photos, _translated(translator, list(photos.values()), wish, known), strict=True
+            ):
+                for image, name in zip(outputs, names[i], strict=True):
+                    images.save_png(image, output / name)
+                if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
+                    rows.append([photos[i], *outputs])
+                    titles.append(files[i].name)
+            progress.advance(bar, len(places))
+
+    done = len(files) - len(skipped)
+    if not done:
+        raise UserError(
+            f"none of the {len(files)} images of '{cfg['input']}' can be read: "
+            "are they whole, and images at all?"
+        )
+    if rows:
+        heads = captions if wish is not None else _row_captions(translator)
+        sheet = images.grid(rows, ["input", *heads], titles, scale)
+        images.save_png(sheet, output / SHEET)
+    print(f"wrote {done * len(captions)} images of {done} inputs to {output}")
+    if rows:
+        first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
+        print(f"wrote {output / SHEET}{first}")
+    if skipped:
+        shown = ", ".join(p.name for p in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        print(f"skipped {len(skipped)} unreadable: {shown}", file=sys.stderr)
+
+
+main = translate
+
+
+def _translated(
+    translator: Translator,
+    photos: list[Image.Image],
+    wish: Mapping[str, float] | None,
+    known: Mapping[str, float] | None,
+) -> list[list[Image.Image]]:
+    """For each photo its outputs: one, or without a wish one for each label."""
+    if wish is not None:
+        return [[image] for image in translator(photos, wish, known)]
+    columns = [column for _, column in translator.all(photos, known)]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _row_captions(translator: Translator) -> list[str]:
+    """What became of each label in the row of every label: chosen in its group, or flipped."""
+    groups = [space.group_of(name) for space in translator.spaces.spaces for name in space.names]
+    return [
+        name if len(group) > 1 else f"{name} flipped"
+        for name, group in zip(translator.labels, groups, strict=True)
+    ]
+
+
+def _labels(value: Any) -> dict[str, float]:
+    """Labels as text, as a list of such texts, or as a mapping."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return parse_edits(
+        ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    )
+
+
+def _whole(value: Any, name: str) -> int:
+    if not isinstance(value, int):
+        raise UserError(f"{name}={value} is no whole number.")
+    return value
+
+
+def _output_folder(path: str | Path, source: Path) -> Path:
+    output = Path(path).expanduser()
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: give a folder.")
+    if source.is_dir() and output.resolve() == source.resolve():
+        raise UserError(
+            f"output={output} is the input folder: choose another, so that a second run does not "
+            "translate the results of the first."
+        )
+    return output
+
+
+def _caption(wish: Mapping[str, float]) -> str:
+    return ", ".join(n if v == 1 else f"{n}={v:g}" for n, v in wish.items())
+
+
+def output_names(
+    files: Sequence[Path], captions: Sequence[str], taken: Iterable[str] = ()
+) -> list[list[str]]:
+    """File names ``<stem>_<edits>.png``, safe on every system and all different.
+
+    Files of one stem (``a.jpg``, ``a.png``) keep their extension (``a_jpg_Male.png``); whatever
+    still collides is numbered. Compared without case, for file systems that ignore it.
+
+    Args:
+        files: the inputs.
+        captions: one for each output of an input.
+        taken: names that may not be used.
+
+    Returns:
+        For each file a name for each caption.
+    """
+    stems = Counter(p.stem.casefold() for p in files)
+    tags = [_safe(caption.replace(", ", "_").replace("=", "-")) for caption in captions]
+    used = {name.casefold() for name in taken}
+    names = []
+    for file in files:
+        stem = file.stem
+        if stems[stem.casefold()] > 1:
+            stem += "_" + file.suffix[1:].lower()
+        row = []
+        for tag in tags:
+            name = base = f"{_short(stem)}_{tag}"
+            count = 1
+            while f"{name}.png".casefold() in used:
+                count += 1
+                name = f"{base}_{count}"
+            used.add(f"{name}.png".casefold())
+            row.append(f"{name}.png")
+        names.append(row)
+    return names
+
+
+def _safe(text: str) -> str:
+    return _short(re.sub(r"[^\w.+-]+", "-", text))
+
+
+def _short(text: str) -> str:
+    """At most 80 characters; a long text keeps its beginning and gets a fingerprint."""
+    if len(text.encode()) <= 80:
+        return text
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return text.encode()[:70].decode(errors="ignore") + "-" + fingerprint

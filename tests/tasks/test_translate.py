@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stargan.contracts import UserError
+from stargan.images import grid, open_image
+from stargan.inference import Translator
+from stargan.tasks import translate as task
+from stargan.tasks.translate import output_names, translate
+from tests.tiny import FACES, MOODS, photo, settings, write_export
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_export(tmp_path_factory.mktemp("model") / "g.safetensors", settings(FACES, MOODS))
+
+
+@pytest.fixture
+def cfg(tmp_path: Path, model: Path) -> dict[str, Any]:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        photo(seed=i).save(folder / f"p{i}.png")
+    return {
+        "model": str(model),
+        "input": str(folder),
+        "to": "Blond_Hair,Young=0",
+        "output": str(tmp_path / "out"),
+        "labels": None,
+        "batch_size": 2,
+        "device": "cpu",
+        "contact_sheet": True,
+        "on_error": "skip",
+    }
+
+
+def written(cfg: dict[str, Any]) -> list[str]:
+    return sorted(p.name for p in Path(cfg["output"]).iterdir())
+
+
+def test_a_folder(cfg: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    translate(cfg)
+    names = [f"p{i}_Blond_Hair_Young-0.png" for i in range(3)]
+    assert written(cfg) == ["contact_sheet.png", *names]
+    out = capsys.readouterr().out
+    assert "wrote 3 images of 3 inputs to" in out
+    assert "contact_sheet.png" in out
+    translator = Translator.from_pretrained(cfg["model"], batch_size=2)
+    for i, image in enumerate(translator([photo(seed=i) for i in range(2)], cfg["to"])):
+        saved = open_image(Path(cfg["output"]) / names[i])
+        assert np.array_equal(np.asarray(saved), np.asarray(image))
+
+
+def test_one_image_every_label_without_a_sheet(cfg: dict[str, Any]) -> None:
+    source = str(Path(cfg["input"]) / "p1.png")
+    translate({**cfg, "input": source, "to": "all", "contact_sheet": False, "labels": "Male=1"})
+    assert written(cfg) == sorted(f"p1_{name}.png" for name in FACES.names + MOODS.names)
+    translator = Translator.from_pretrained(cfg["model"])
+    for name, image in translator.all(photo(seed=1), {"Male": 1}):
+        saved = open_image(Path(cfg["output"]) / f"p1_{name}.png")
+        assert np.array_equal(np.asarray(saved), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+    "to", [["Blond_Hair", "Young=0"], {"Blond_Hair": 1, "Young": 0}, " Blond_Hair , Young = 0 "]
+)
+def test_edits_in_other_forms(cfg: dict[str, Any], to: Any) -> None:
+    translate({**cfg, "to": to})
+    assert "p0_Blond_Hair_Young-0.png" in written(cfg)
+
+
+def test_the_sheet_shows_inputs_and_outputs_with_captions(
+    cfg: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def watch(rows: Any, columns: Any, titles: Any, scale: Any) -> Image.Image:
+        seen.append((rows, columns, titles, scale))
+        return grid(rows, columns, titles, scale)
+
+    monkeypatch.setattr(task.images, "grid", watch)
+    translate({**cfg, "scale": 4})
+    ((rows, columns, titles, scale),) = seen
+    assert columns == ["input", "Blond_Hair, Young=0"]
+    assert titles == ["p0.png", "p1.png", "p2.png"]
+    assert scale == 4
+    translator = Translator.from_pretrained(cfg["model"])
+    assert np.array_equal(np.asarray(rows[2][0]), np.asarray(translator.prepare(photo(seed=2))))
+    saved = open_image(Path(cfg["output"]) / "p2_Blond_Hair_Young-0.png")
+    assert np.array_equal(np.asarray(rows[2][1]), np.asarray(saved))
+
+
+def test_the_sheet_of_all_labels_tells_flipped_from_chosen(
+    cfg: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        task.images, "grid", lambda rows, columns, *_: (seen.append(columns), rows[0][0])[1]
+    )
+    translate({**cfg, "to": "all"})
+    faces = [*FACES.names[:3], "Male flipped", "Young flipped"]
+    assert seen == [["input", *faces, *MOODS.names]]
+
+
+def test_a_long_sheet_is_cut_and_says_so(
+    cfg: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(task, "SHEET_ROWS", 2)
+    translate(cfg)
+    assert "(the first 2 of 3)" in capsys.readouterr().out
+    assert len(written(cfg)) == 4
+
+
+def test_unreadable_images(cfg: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(cfg["input"])
+    (folder / "p1.png").write_bytes((folder / "p1.png").read_bytes()[:500])
+    translate(cfg)
+    assert len(written(cfg)) == 3
+    assert "skipped 1 unreadable: p1.png" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"p1\.png"):
+        translate({**cfg, "on_error": "raise"})
+    for name in "p0.png", "p2.png":
+        (folder / name).write_bytes(b"")
+    for to in "Male", "all":
+        with pytest.raises(UserError, match="none of the 3 images"):
+            translate({**cfg, "to": to})
+
+
+def test_refuses_a_configuration_that_cannot_work(cfg: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for changes, words in (
+        ({"to": None}, "to= is missing"),
+        ({"model": "nowhere"}, "nowhere"),
+        ({"input": "nowhere"}, "nowhere"),
+        ({"input": str(tmp_path / "empty")}, "no image"),
+        ({"output": cfg["input"]}, "is the input folder"),
+        ({"output": cfg["input"] + "/../photos"}, "is the input folder"),
+        ({"output": str(tmp_path / "file")}, "is a file"),
+        ({"to": "Blond_Hare"}, "Did you mean 'Blond_Hair'"),
+        ({"to": "Blond_Hair,Black_Hair"}, "exclude"),
+        ({"labels": "Male=x"}, "number"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": "many"}, "batch_size=many"),
+        ({"device": "abacus"}, "abacus"),
+        ({"scale": 0}, "scale=0"),
+        ({"on_error": "ignore"}, "on_error=ignore"),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)):
+            translate({**cfg, **changes})
+    assert not Path(cfg["output"]).exists()
+
+
+def test_never_overwrites_an_input(cfg: dict[str, Any]) -> None:
+    source = Path(cfg["input"]) / "contact_sheet.png"
+    photo(seed=9).save(source)
+    with pytest.raises(UserError, match="overwrite an input"):
+        translate({**cfg, "input": str(source), "output": cfg["input"]})
+    assert np.array_equal(np.asarray(open_image(source)), np.asarray(photo(seed=9)))
+
+
+def test_output_names() -> None:
+    def names(files: list[str], *captions: str) -> list[list[str]]:
+        return output_names([Path(f) for f in files], captions, taken=["contact_sheet.png"])
+
+    assert names(["a.jpg"], "Male, Young=0.5") == [["a_Male_Young-0.5.png"]]
+    assert names(["a.jpg", "A.png", "b.png"], "x") == [
+        ["a_jpg_x.png"],
+        ["A_png_x.png"],
+        ["b_x.png"],
+    ]
+    assert names(["a.JPG", "a.jpg"], "x") == [["a_jpg_x.png"], ["a_jpg_x_2.png"]]
+    assert names(["a.png", "a_b.png"], "b_c", "c") == [
+        ["a_b_c.png", "a_c.png"],
+        ["a_b_b_c.png", "a_b_c_2.png"],
+    ]
+    assert names(["contact.png"], "sheet") == [["contact_sheet_2.png"]]
+    assert names(["a.png"], "../b/c:d", "e f") == [["a_..-b-c-d.png", "a_e-f.png"]]
+    ((long, other),) = names(["s" * 250 + ".png"], "y" * 400, "y" * 399 + "z")
+    assert len(long) < 255
+    assert long != other

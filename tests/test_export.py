@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stargan import networks
+from stargan.contracts import UserError
+from stargan.export import FORMAT, find_device, open_model
+from stargan.labels import JointLabelSpace
+from tests.tiny import FACES, MOODS, settings, tiny_networks, write_checkpoint, write_export
+
+
+def test_export_opens_as_it_was_saved(tmp_path: Path) -> None:
+    plain = settings(FACES, MOODS, crop=30)
+    path = write_export(tmp_path / "new" / "generator.safetensors", plain)
+    generator, classifier = tiny_networks(plain)
+    model = open_model(path)
+    assert model.labels == JointLabelSpace([FACES, MOODS])
+    assert model.size == (32, 32)
+    assert model.crops == {"faces": 30, "moods": 30}
+    assert model.training == plain["training"]
+
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    label = torch.tensor([[1.0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]])
+    source = torch.tensor([0, 1])
+    with torch.no_grad():
+        expected = generator(image, model.labels.condition(label, source))
+        logits = classifier(image)[1]
+    assert torch.equal(model(image, label, source), expected)
+    assert torch.allclose(model.classify(image), logits, rtol=2e-2, atol=2e-2)  # fp16 weights
+    assert not any(p.requires_grad for p in model.generator.parameters())
+
+
+def test_file_is_what_the_format_says(tmp_path: Path) -> None:
+    path = write_export(tmp_path / "g.safetensors", settings())
+    tensors = load_file(path)
+    kinds = {key.split(".")[0]: set() for key in tensors}
+    for key, tensor in tensors.items():
+        kinds[key.split(".")[0]].add(tensor.dtype)
+    assert kinds == {"generator": {torch.float32}, "classifier": {torch.float16}}
+    assert [p.name for p in tmp_path.iterdir()] == ["g.safetensors"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # Readable for others too.
+
+    write_export(path, settings(), classifier=False)
+    assert open_model(path).classifier is None
+    assert all(key.startswith("generator.") for key in load_file(path))
+    with pytest.raises(UserError, match="without a classifier"):
+        open_model(path).classify(torch.zeros(1, 3, 32, 32))
+
+
+def test_opening_leaves_the_random_state_alone(tmp_path: Path) -> None:
+    path = write_export(tmp_path / "g.safetensors", settings())
+    before = torch.get_rng_state()
+    open_model(path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("ema", [-1, 7])
+def test_checkpoint_opens_with_its_average(tmp_path: Path, ema: int) -> None:
+    plain = settings()
+    path = write_checkpoint(tmp_path / "last.ckpt", plain, seed=3, ema=ema)
+    wanted = tiny_networks(plain, ema if ema >= 0 else 3)[0].state_dict()
+    model = open_model(path)
+    assert all(torch.equal(v, wanted[k]) for k, v in model.generator.state_dict().items())
+    discriminator = tiny_networks(plain, 3)[1].state_dict()
+    assert model.classifier is not None
+    assert all(torch.equal(v, discriminator[k]) for k, v in model.classifier.state_dict().items())
+
+
+def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> None:
+    plain = settings()
+    exported = write_export(tmp_path / "generator.safetensors", plain, seed=1)
+    last = write_checkpoint(tmp_path / "checkpoints" / "last.ckpt", plain, seed=2)
+
+    def seed_of(path: Path) -> int:
+        bias = next(open_model(path).generator.parameters())
+        return next(
+            s for s in (1, 2) if torch.equal(bias, next(tiny_networks(plain, s)[0].parameters()))
+        )
+
+    for when, expected in (100, 1), (101, 2), (99, 1):
+        os.utime(exported, (100, 100))
+        os.utime(last, (when, when))
+        assert seed_of(tmp_path) == expected
+    exported.unlink()
+    assert seed_of(tmp_path) == 2
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, ("pwned", "w"))
+
+
+def test_refuses_what_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = write_export(tmp_path / "good.safetensors", settings()).read_bytes()
+    ckpt = write_checkpoint(tmp_path / "good.ckpt", settings()).read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(good[:5000])
+    (tmp_path / "cut.ckpt").write_bytes(ckpt[: len(ckpt) // 2])
+    (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "empty.safetensors").touch()
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "text.ckpt").write_text("hello")
+    (tmp_path / "text.safetensors").write_text("hello " * 10)
+    (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "folder").mkdir()
+    torch.save({"state_dict": {}, "hyper_parameters": Evil()}, tmp_path / "code.ckpt")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "foreign.ckpt")
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    for name, words in {
+        "missing.ckpt": "does not exist",
+        "folder": "holds no model",
+        "notes.txt": "is no model",
+        "cut.safetensors": "damaged",
+        "empty.safetensors": "damaged",
+        "text.safetensors": "damaged",
+        "cut.ckpt": "damaged",
+        "empty.ckpt": "damaged",
+        "text.ckpt": "damaged",
+        "pickle.ckpt": "damaged",
+        "code.ckpt": "could run code",
+        "foreign.ckpt": "not a checkpoint of a stargan method",
+        "list.ckpt": "not a checkpoint of a stargan method",
+        "foreign.safetensors": "of another program",
+    }.items():
+        with pytest.raises(UserError, match=words) as caught:
+            open_model(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "pwned").exists()
+
+
+def rewrite(path: Path, **changes: Any) -> Path:
+    """An exported file with parts of its description changed, its tensors kept."""
+    plain = {**settings(), **changes}
+    save_file(load_file(path), path, metadata={"stargan": json.dumps(plain)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": FORMAT + 1}, "reads format 1"),
+        ({"labels": []}, "damaged"),
+        ({"labels": "Male"}, "damaged"),
+        ({"image": {}}, "damaged"),
+        ({"image": {"size": [0, 32]}}, "damaged"),
+        ({"training": None}, "damaged"),
+        ({"network": None}, "damaged"),
+        ({"network": {"_target_": "os.system"}}, "not part of stargan.networks"),
+        ({"network": {"_target_": "stargan.networks.stargan"}}, "not part|not a network"),
+        ({"network": {"_target_": "stargan.networks.nowhere.Generator"}}, "does not exist"),
+        ({"network": {**settings()["network"], "extra": 1}}, "cannot be built"),
+        ({"network": {**settings()["network"], "channels": 4}}, "do not fit"),
+        ({"network": {**settings()["network"], "condition_size": 6}}, "contradicts"),
+        ({"labels": JointLabelSpace([MOODS]).to_plain()}, "contradicts"),
+    ],
+)
+def test_refuses_a_description_that_does_not_hold(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    path = rewrite(write_export(tmp_path / "g.safetensors", settings()), **changes)
+    with pytest.raises(UserError, match=words) as caught:
+        open_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_loads_strictly(tmp_path: Path) -> None:
+    path = write_export(tmp_path / "g.safetensors", settings())
+    metadata = {"stargan": json.dumps(settings())}
+    tensors = load_file(path)
+    first = next(k for k in tensors if k.startswith("generator."))
+    save_file({k: v for k, v in tensors.items() if k != first}, path, metadata=metadata)
+    with pytest.raises(UserError, match="do not fit"):
+        open_model(path)
+    save_file({**tensors, "generator.extra": torch.zeros(1)}, path, metadata=metadata)
+    with pytest.raises(UserError, match="do not fit"):
+        open_model(path)
+    save_file({**tensors, first: tensors[first] * torch.nan}, path, metadata=metadata)
+    with pytest.raises(UserError, match="not finite"):
+        open_model(path)
+    save_file(tensors, path, metadata={"stargan": "{"})
+    with pytest.raises(UserError, match="damaged"):
+        open_model(path)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "torch.nn.Linear",
+        "stargan.networks",
+        "stargan.networksX.a.B",
+        "stargan.networks..stargan.Generator",
+        "stargan.networks.stargan.nn",
+        "stargan.networks.stargan.UserError",
+        "stargan.networks.stargan.nn.Linear",
+        "stargan.networks.stargan.__import__",
+    ],
+)
+def test_builds_networks_of_this_package_only(target: str) -> None:
+    with pytest.raises(UserError):
+        networks.build({"_target_": target})
+
+
+def test_save_refuses_what_would_not_open(tmp_path: Path) -> None:
+    plain = settings()
+    plain["network"]["condition_size"] = 4
+    with pytest.raises(UserError, match="contradicts"):
+        write_export(tmp_path / "g.safetensors", plain)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        write_export(tmp_path / "file" / "g.safetensors", settings())
+
+
+def test_devices() -> None:
+    assert find_device("cpu") == torch.device("cpu")
+    assert find_device("auto").type in ("cpu", "cuda", "mps")
+    for name in "nonsense", "cuda:77":
+        with pytest.raises(UserError, match=name):
+            find_device(name)

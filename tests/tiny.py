@@ -1,0 +1,73 @@
+"""A tiny model with random weights, as exported file and as checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from stargan import networks
+from stargan.export import describe, save_export
+from stargan.labels import JointLabelSpace, LabelSpace
+
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair")
+FACES = LabelSpace((*HAIR, "Male", "Young"), [HAIR], name="faces")
+MOODS = LabelSpace(("happy", "sad", "neutral"), categorical=True, name="moods")
+
+
+def settings(*spaces: LabelSpace, size: int = 32, crop: int | None = None) -> dict[str, Any]:
+    labels = JointLabelSpace(spaces or (FACES,))
+    tiny = {"image_size": size, "channels": 8}
+    return describe(
+        {
+            "_target_": "stargan.networks.stargan.Generator",
+            "condition_size": labels.condition_size,
+            "blocks": 1,
+            **tiny,
+        },
+        {
+            "_target_": "stargan.networks.stargan.Discriminator",
+            "label_size": labels.size,
+            "layers": 3,
+            **tiny,
+        },
+        labels,
+        {"size": [size, size], "crop": {s.name: crop for s in labels.spaces}},
+        {"method": "stargan", "steps": 0},
+    )
+
+
+def tiny_networks(plain: dict[str, Any], seed: int = 0) -> tuple[nn.Module, nn.Module]:
+    generator, classifier = networks.build(plain["network"]), networks.build(plain["classifier"])
+    draws = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in (*generator.parameters(), *classifier.parameters()):
+            p.normal_(std=0.2, generator=draws)
+    return generator.eval(), classifier.eval()
+
+
+def write_export(path: Path, plain: dict[str, Any], seed: int = 0, classifier: bool = True) -> Path:
+    generator, discriminator = tiny_networks(plain, seed)
+    description = plain if classifier else {**plain, "classifier": None}
+    save_export(path, generator, discriminator if classifier else None, description)
+    return path
+
+
+def write_checkpoint(path: Path, plain: dict[str, Any], seed: int = 0, ema: int = -1) -> Path:
+    generator, discriminator = tiny_networks(plain, seed)
+    parts = {"generator": generator, "discriminator": discriminator}
+    if ema >= 0:
+        parts["ema"] = tiny_networks(plain, ema)[0]
+    state = {f"{n}.{k}": v for n, net in parts.items() for k, v in net.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": state, "hyper_parameters": {"export": plain}}, path)
+    return path
+
+
+def photo(height: int = 40, width: int = 36, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
