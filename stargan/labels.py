@@ -62,7 +62,9 @@ class LabelSpace:
         for group in groups:
             for member in group:
                 if member not in names:
-                    raise UserError(f"group {list(group)} of '{name}' names the unknown '{member}'.")
+                    raise UserError(
+                        f"group {list(group)} of '{name}' names the unknown '{member}'."
+                    )
                 if member in seen:
                     raise UserError(f"label '{member}' of '{name}' is in two exclusive groups.")
                 seen.add(member)
@@ -89,7 +91,7 @@ class LabelSpace:
         return next((g for g in self.groups if label in g), (label,))
 
     def encode(self, labels: Iterable[str]) -> Tensor:
-        """``(L,)`` vector with these labels set. Raises ``UserError`` when they exclude each other."""
+        """``(L,)`` vector with these labels set; ``UserError`` when they exclude each other."""
         vector = torch.zeros(self.size)
         for label in labels:
             vector[self.index(label)] = 1
@@ -228,7 +230,9 @@ class LabelSpace:
         for group in self.groups:
             part = [self._index[n] for n in group]
             best = torch.nn.functional.one_hot(logits[..., part].argmax(-1), len(part))
-            result[..., part] = best.to(logits.dtype) * (1 if self.categorical else result[..., part])
+            result[..., part] = best.to(logits.dtype) * (
+                1 if self.categorical else result[..., part]
+            )
         return result
 
     def to_plain(self) -> dict[str, Any]:
@@ -264,9 +268,7 @@ class JointLabelSpace:
         self.spaces = tuple(spaces)
         self.names = tuple(n for s in spaces for n in s.names)
         ends = torch.tensor([s.size for s in spaces]).cumsum(0).tolist()
-        self.slices = tuple(
-            slice(end - s.size, end) for s, end in zip(spaces, ends, strict=True)
-        )
+        self.slices = tuple(slice(end - s.size, end) for s, end in zip(spaces, ends, strict=True))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JointLabelSpace) and self.spaces == other.spaces

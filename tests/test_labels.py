@@ -138,7 +138,7 @@ def test_edits_find_their_space() -> None:
 
 def test_a_name_in_two_spaces_must_be_qualified() -> None:
     joint = JointLabelSpace([LabelSpace(["x"], name="one"), LabelSpace(["x"], name="two")])
-    with pytest.raises(UserError, match="one.x or two.x"):
+    with pytest.raises(UserError, match=r"one\.x or two\.x"):
         joint.locate("x")
     assert joint.locate("two.x") == (1, "x")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -12,8 +13,11 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from stargan.methods.base import Adversarial
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints(pl.Callback):
@@ -33,9 +37,7 @@ class Checkpoints(pl.Callback):
         self.keep = keep
         self.saved_step = -1
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         if module.step % self.every_n_steps == 0:
             self.save(trainer, module)
@@ -53,12 +55,12 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             if self.keep:
                 step = self.folder / f"step_{module.step:08d}.ckpt"
-                os.replace(part, step)
+                part.replace(step)
                 link_or_copy(step, part)
                 old = sorted(self.folder.glob("step_*.ckpt"))
                 for path in old[: -self.keep]:
                     path.unlink()
-            os.replace(part, self.folder / "last.ckpt")
+            part.replace(self.folder / "last.ckpt")
         trainer.strategy.barrier("checkpoint")
         self.saved_step = module.step
 
@@ -85,6 +87,7 @@ class StopCleanly(pl.Callback):
     def __init__(self, max_minutes: float | None) -> None:
         self.max_minutes = max_minutes
         self.reason = ""
+        self.exit_code = 0
         self.began = 0.0
         self.old: dict[int, Any] = {}
 
@@ -101,14 +104,13 @@ class StopCleanly(pl.Callback):
         if self.reason:
             raise KeyboardInterrupt
         self.reason = "Ctrl-C" if number == signal.SIGINT else "the request to terminate"
+        self.exit_code = 128 + number
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
-        if not self.reason and self.max_minutes is not None:
-            if time.monotonic() - self.began > 60 * self.max_minutes:
-                self.reason = f"{self.max_minutes:g} minutes"
+        limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
+        if not self.reason and time.monotonic() - self.began > limit:
+            self.reason = f"{self.max_minutes:g} minutes"
         # All ranks stop at the same step or they wait for each other for ever.
         if trainer.strategy.reduce_boolean_decision(bool(self.reason), all=False):
             trainer.should_stop = True
@@ -117,3 +119,19 @@ class StopCleanly(pl.Callback):
         for number, handler in self.old.items():
             signal.signal(number, handler)
         self.old = {}
+
+
+class RanksAgree(pl.Callback):
+    """Says at the end how far the weights of the processes are apart: 0 if all went well."""
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.world_size == 1:
+            return
+        weights = torch.cat([p.detach().flatten() for p in module.parameters()])
+        spread = float((module.all_gather(weights) - weights).abs().max())
+        if trainer.is_global_zero:
+            log.info(
+                "%d processes, largest difference between their weights: %g",
+                trainer.world_size,
+                spread,
+            )

@@ -1,4 +1,4 @@
-"""The progress bar: steps, steps per second, time left, main terms; a loud word on long CPU runs."""
+"""The progress bar: steps per second, time left, main terms; a loud word on long CPU runs."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ class ProgressBar(pl.Callback):
         )
         self.bar.start()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         if not trainer.is_global_zero:
             return

@@ -27,9 +27,7 @@ class SampleGrid(pl.Callback):
         self.folder = folder
         self.every_n_steps = every_n_steps
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
             self.save(module)

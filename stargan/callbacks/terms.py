@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ class TermLog(pl.Callback):
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.latest: dict[str, float] = {}
+        self.said = False
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Adversarial)
@@ -45,9 +48,7 @@ class TermLog(pl.Callback):
         for row in rows:
             self.write(row)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         for name, term in module.terms.items():
             # Sums stay on the device: no synchronisation between rows.
@@ -65,6 +66,15 @@ class TermLog(pl.Callback):
         """Write the row of this step."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad and not self.said:
+            self.said = True
+            log.warning(
+                "%s not finite at step %d: the run has diverged. Take an earlier checkpoint and a "
+                "lower learning rate, or see where it began with debug=anomaly.",
+                " and ".join(bad),
+                module.step,
+            )
         optimizers: Any = module.optimizers()
         means["rate/G"], means["rate/D"] = (o.param_groups[0]["lr"] for o in optimizers)
         self.latest |= means
@@ -121,9 +131,7 @@ class LabelEffect(pl.Callback):
         self.low = 0
         self.said = False
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         if module.step % self.every_n_steps or not trainer.is_global_zero:
             return
@@ -151,11 +159,10 @@ def label_effect(module: Adversarial, batch: Batch) -> float:
             continue
         image, label, source = (t[rows].to(device) for t in batch)
         outputs = [
-            module.translate(image, target, source)
-            for _, target in module.labels.targets(label, i)
+            module.translate(image, target, source) for _, target in module.labels.targets(label, i)
         ]
         if len(outputs) == 1:  # a single label: wanted against unchanged
             outputs.append(module.translate(image, label, source))
-        pairs = zip(outputs, outputs[1:], strict=False)
+        pairs = pairwise(outputs)
         effects += [float((a - b).abs().mean()) for a, b in pairs]
     return sum(effects) / max(len(effects), 1)

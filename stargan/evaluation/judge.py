@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -123,7 +122,5 @@ def cached_judge(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     save_file(judge.network.state_dict(), part)
-    os.replace(part, path)
+    part.replace(path)
     return judge
-
-

@@ -128,9 +128,5 @@ class StarGAN(Adversarial):
             "G/cls": domain_loss(logits, target, batch.source, self.labels),
             "G/rec": reconstruction_loss(cycled, batch.image),
         }
-        loss = (
-            terms["G/adv"]
-            + self.lambda_cls * terms["G/cls"]
-            + self.lambda_rec * terms["G/rec"]
-        )
+        loss = terms["G/adv"] + self.lambda_cls * terms["G/cls"] + self.lambda_rec * terms["G/rec"]
         return loss, terms

@@ -9,19 +9,17 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from torch import Tensor
 
 from stargan import __version__, checkpoints, configs
-from stargan.callbacks.checkpoint import Checkpoints, StopCleanly
+from stargan.callbacks.checkpoint import Checkpoints, RanksAgree, StopCleanly
 from stargan.callbacks.progress import ProgressBar, duration
 from stargan.callbacks.sample_grid import SampleGrid
 from stargan.callbacks.terms import LabelEffect, TermLog
@@ -52,7 +50,9 @@ def main(config: Plain) -> Path:
     console = Console(stderr=False, highlight=False)
     quieten(console)
     check(config)
-    resume = checkpoints.load(checkpoints.newest(Path(config["resume"]))) if config["resume"] else None
+    resume = (
+        checkpoints.load(checkpoints.newest(Path(config["resume"]))) if config["resume"] else None
+    )
     data = build_data(config)
     data.setup("fit")
     method = build_method(config, data)
@@ -74,9 +74,21 @@ def main(config: Plain) -> Path:
         )
         introduce(console, config, run_dir, data, method, start, max_steps)
 
-    trainer.fit(method, datamodule=data)
+    before = [p.detach().clone() for p in method.generator.parameters()]
+    try:
+        trainer.fit(method, datamodule=data)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"out of memory on {method.device}: lower data.batch_size or data.image_size, "
+            "or set trainer.precision=bf16-mixed."
+        ) from error
+    after = [p.detach().cpu() for p in method.generator.parameters()]
+    if config["must_move"] and all(map(torch.equal, before, after)):
+        raise UserError("the generator has not moved: trainer.max_steps is below n_critic.")
     if trainer.is_global_zero:
         finish(console, config, run_dir, data, method, terms, stop)
+    if stop.exit_code:
+        raise SystemExit(stop.exit_code)
     return run_dir
 
 
@@ -146,7 +158,9 @@ def make_run_dir(config: Plain) -> Path:
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     path = Path(config["run_dir"] or Path("runs") / config["name"] / stamp)
     if (path / "checkpoints").exists():
-        raise UserError(f"{path} holds a run already: resume={path} goes on, another run_dir starts anew.")
+        raise UserError(
+            f"{path} holds a run already: resume={path} goes on, another run_dir starts anew."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -181,8 +195,11 @@ def build_trainer(
         samples,
         Checkpoints(run_dir / "checkpoints", int(saves["every_n_steps"]), int(saves["keep"])),
         stop,
+        RanksAgree(),
     ]
-    loggers = [TensorBoardLogger(run_dir, name="", version="tensorboard")] if logs["tensorboard"] else []
+    loggers = (
+        [TensorBoardLogger(run_dir, name="", version="tensorboard")] if logs["tensorboard"] else []
+    )
     try:
         trainer = pl.Trainer(
             **settings,
@@ -197,7 +214,9 @@ def build_trainer(
             default_root_dir=str(run_dir),
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError, TypeError) as error:
-        raise UserError(f"the trainer refuses its settings: {configs.first_sentence(error)}.") from error
+        raise UserError(
+            f"the trainer refuses its settings: {configs.first_sentence(error)}."
+        ) from error
     return trainer, terms, stop
 
 
@@ -211,13 +230,20 @@ def introduce(
     max_steps: int,
 ) -> None:
     """Say what is about to happen: data, label -> index -> count, sizes, where it goes."""
-    sizes = [sum(p.numel() for p in net.parameters()) / 1e6 for net in (method.generator, method.discriminator)]
-    console.print(f"[bold]{config['name']}[/bold]  {type(method).__name__}, "
-                  f"G {sizes[0]:.1f}M + D {sizes[1]:.1f}M parameters")
+    sizes = [
+        sum(p.numel() for p in net.parameters()) / 1e6
+        for net in (method.generator, method.discriminator)
+    ]
+    console.print(
+        f"[bold]{config['name']}[/bold]  {type(method).__name__}, "
+        f"G {sizes[0]:.1f}M + D {sizes[1]:.1f}M parameters"
+    )
     for line in data.describe():
         console.print(line, markup=False)
     since = f" from step {start}" if start else ""
-    console.print(f"{max_steps} discriminator steps{since}, a generator step every {method.n_critic}")
+    console.print(
+        f"{max_steps} discriminator steps{since}, a generator step every {method.n_critic}"
+    )
     console.print(f"run folder: {run_dir}\n", markup=False)
 
 
@@ -251,7 +277,11 @@ def finish(
     for source, rows in scores.items():
         console.print(table(source, rows))
     console.print(facts["steps"], markup=False)
-    for name, where in {"samples": run_dir / "samples", "generator": path, "report": report}.items():
+    for name, where in {
+        "samples": run_dir / "samples",
+        "generator": path,
+        "report": report,
+    }.items():
         console.print(f"{name:<10} {where}", markup=False, soft_wrap=True)
     if cut_short:
         console.print(f"go on with: stargan train resume={run_dir}", markup=False, soft_wrap=True)
@@ -271,10 +301,20 @@ def judge(
         with Progress(TextColumn(f"judge of {name}"), BarColumn(24), console=console) as bar:
             task = bar.add_task("", total=1.0)
             scores[name], real[name] = judge_embedded(
-                translator, train, test, i, data.size, config["data"][name],
-                lambda share: bar.update(task, completed=share),
+                translator,
+                train,
+                test,
+                i,
+                data.size,
+                config["data"][name],
+                partial(advance, bar, task),
             )
     return scores, real
+
+
+def advance(bar: Progress, task: TaskID, share: float) -> None:
+    """Move a bar whose total is 1."""
+    bar.update(task, completed=share)
 
 
 class Frozen:
