@@ -126,6 +126,8 @@ def test_strength() -> None:
     moods = spy([0.0, 1, -1], MOODS)
     assert told(moods(IMAGE, "happy=0.25"), 3) == [0.25, 0.75, 0]
     assert told(moods(IMAGE, "sad=0.25"), 3) == [0, 1, 0]  # Already there.
+    unsure = spy([-3.0, -2, -1], MOODS)  # A class is always read, however unlikely it is.
+    assert told(unsure(IMAGE, "happy=0.25"), 3) == [0.25, 0, 0.75]
 
 
 def test_a_joint_model_goes_space_by_space_with_the_right_mask() -> None:

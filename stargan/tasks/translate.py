@@ -64,8 +64,13 @@ def translate(cfg: Mapping[str, Any]) -> None:
     rows: list[list[Image.Image]] = []
     titles: list[str] = []
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    console = Console(stderr=True)
     with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("translating", total=len(files))
         for start in range(0, len(files), translator.batch_size):
