@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 # a comma means a sweep.
 TEXT_KEYS = re.compile(r"^(to|input|output|model|run_dir|resume|name|known|.*\broot)$")
 # Keys of the method that the paper names; they may be written without 'method.'.
-METHOD_KEYS = ("lambda_cls", "lambda_rec", "lambda_gp", "n_critic", "ema_decay", "adversarial")
+METHOD_KEYS = (
+    "lambda_cls",
+    "lambda_rec",
+    "lambda_gp",
+    "lambda_r1",
+    "n_critic",
+    "ema_decay",
+    "adversarial",
+)
 
 
 def config_dir() -> Path:

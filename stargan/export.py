@@ -77,7 +77,7 @@ class Model:
         device = self.device
         condition = self.labels.condition(label.to(device), source.to(device))
         translated: Tensor = self.generator(image.to(device), condition)
-        return translated
+        return translated.clamp(-1, 1)
 
     @torch.inference_mode()
     def classify(self, image: Tensor) -> Tensor:

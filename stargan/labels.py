@@ -358,25 +358,25 @@ class JointLabelSpace:
             table[i, part] = True
         return table[source]
 
-    def draw_targets(
-        self, label: Tensor, source: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Target labels for training: a permutation of the batch's labels within each source.
+    def draw_order(self, source: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Whose label each row gets as its target: a permutation within each source.
 
-        So every target is a label that some image has; nothing impossible is ever asked for.
+        ``label[order]`` are the target labels for training. So every target is a label that some
+        image of the batch has; nothing impossible is ever asked for.
 
         Args:
-            label: ``(B, L)``; source: ``(B,)``; generator: a CPU generator.
+            source: ``(B,)``.
+            generator: a CPU generator.
 
         Returns:
-            ``(B, L)``.
+            ``(B,)`` int64, on the device of ``source``.
         """
-        target = label.clone()
+        order = torch.arange(len(source), device=source.device)
         for i in range(len(self.spaces)):
             rows = torch.nonzero(source == i).squeeze(1)
-            order = torch.randperm(len(rows), generator=generator).to(rows.device)
-            target[rows] = label[rows[order]]
-        return target
+            drawn = torch.randperm(len(rows), generator=generator).to(rows.device)
+            order[rows] = rows[drawn]
+        return order
 
     def edit(self, label: Tensor, source: int, edits: Edits) -> Tensor:
         """Joint labels of one source, edited. See ``LabelSpace.edit``.

@@ -21,7 +21,7 @@ from stargan.contracts import Batch, Plain, UserError
 from stargan.labels import JointLabelSpace
 
 Terms = dict[str, Tensor]
-SCHEDULES = ("paper", "official", "constant")
+SCHEDULES = ("paper", "official", "late", "constant")
 
 
 class Adversarial(pl.LightningModule):
@@ -33,7 +33,7 @@ class Adversarial(pl.LightningModule):
     Args:
         labels: ``JointLabelSpace.to_plain()``.
         n_critic: discriminator steps per generator step.
-        schedule: ``paper``, ``official`` or ``constant``, see ``rate_factor``.
+        schedule: ``paper``, ``official``, ``late`` or ``constant``, see ``rate_factor``.
         max_steps: discriminator steps of the whole run, for the schedules.
         ema_decay: share of the old average kept at each generator step; 0 for none.
         seed: with the step and the rank it decides everything random in a step.
@@ -70,6 +70,7 @@ class Adversarial(pl.LightningModule):
         self.seed = seed
         self.step = 0
         self.seconds = 0.0
+        self.max_seconds: float | None = None
         self.terms: Terms = {}
         self.generator: nn.Module
         self.discriminator: nn.Module
@@ -78,15 +79,22 @@ class Adversarial(pl.LightningModule):
     # What a subclass writes -------------------------------------------------------------------
 
     def discriminator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
-        """The loss that D minimises and its raw terms. ``fake`` carries no graph."""
+        """The loss that D minimises and its raw terms.
+
+        Args:
+            batch: real images.
+            order: ``(B,)``; the targets are ``batch.label[order]``.
+            fake: ``(B, 3, H, W)`` without graph.
+            draws: randomness of this step.
+        """
         raise NotImplementedError
 
     def generator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
-        """The loss that G minimises and its raw terms. ``fake`` carries G's graph; D is frozen."""
+        """The loss that G minimises and its raw terms; D is frozen, ``fake`` carries G's graph."""
         raise NotImplementedError
 
     def description(self) -> Plain:
@@ -107,26 +115,30 @@ class Adversarial(pl.LightningModule):
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
         self.set_rates()
         draws = self.draws()
-        target = self.labels.draw_targets(batch.label, batch.source, draws)
-        condition = self.labels.condition(target, batch.source)
+        order = self.labels.draw_order(batch.source, draws)
+        condition = self.labels.condition(batch.label[order], batch.source)
         generator_turn = (self.step + 1) % self.n_critic == 0
 
         with torch.set_grad_enabled(generator_turn):
             fake = self.generator(batch.image, condition)
 
-        loss, terms = self.discriminator_loss(batch, target, fake.detach(), draws)
+        loss, terms = self.discriminator_loss(batch, order, fake.detach(), draws)
         discriminator_optimizer.zero_grad()
         self.manual_backward(loss)
         discriminator_optimizer.step()
 
         if generator_turn:
             with frozen(self.discriminator):
-                loss, more = self.generator_loss(batch, target, fake, draws)
+                loss, more = self.generator_loss(batch, order, fake, draws)
                 generator_optimizer.zero_grad()
                 self.manual_backward(loss)
             generator_optimizer.step()
             self.update_ema()
             terms |= more
+        self.end_step(terms, began)
+
+    def end_step(self, terms: Terms, began: float) -> None:
+        """Count the step and keep its terms."""
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.step += 1
         self.seconds += time.perf_counter() - began
@@ -152,7 +164,8 @@ class Adversarial(pl.LightningModule):
         """What the learning rates are multiplied with at a discriminator step.
 
         ``paper``: 1 for the first half of the run, then linear to 0 (10 + 10 and 100 + 100 epochs
-        in the paper). ``official``: the published code takes 1e-5 of the rate away once per 1,000
+        in the paper). ``late``: 1, then linear to 0 over the last three tenths; when the run has a
+        time limit (``max_seconds``), of the time if that is nearer its end. ``official``: the published code takes 1e-5 of the rate away once per 1,000
         steps over the last 100,000 of 200,000, so that it ends at 0.999 of it.
         """
         if self.schedule == "constant":
@@ -160,6 +173,11 @@ class Adversarial(pl.LightningModule):
         half = self.max_steps // 2
         if self.schedule == "paper":
             return 1.0 if step < half else max(self.max_steps - step, 0) / (self.max_steps - half)
+        if self.schedule == "late":
+            left = 1 - step / self.max_steps
+            if self.max_seconds:
+                left = min(left, 1 - self.seconds / self.max_seconds)
+            return min(1.0, max(left, 0.0) / 0.3)
         return 1.0 - 1e-5 * max(step // 1000 - (self.max_steps - 100_000) // 1000, 0)
 
     def set_rates(self) -> None:
@@ -203,7 +221,7 @@ class Adversarial(pl.LightningModule):
     @torch.inference_mode()
     def translate(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` in [-1, 1] and joint target labels ``(B, L)`` to images."""
-        return self.best_generator(image, self.labels.condition(label, source))
+        return self.best_generator(image, self.labels.condition(label, source)).clamp(-1, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the step counter and all that opens the file again; plain data only."""
@@ -217,12 +235,18 @@ class Adversarial(pl.LightningModule):
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for the parameters of a network inside the block; they still flow through it."""
+    """No gradients for the parameters of a network inside the block; they still flow through it.
+
+    Autocast keeps the half-precision copies of weights that it has made; those are from before the
+    network's last step and carry its graph, so they are dropped on both sides.
+    """
+    torch.clear_autocast_cache()
     parameters = [p for p in network.parameters() if p.requires_grad]
     for p in parameters:
         p.requires_grad_(False)
     try:
         yield
     finally:
+        torch.clear_autocast_cache()
         for p in parameters:
             p.requires_grad_(True)

@@ -16,7 +16,12 @@ from stargan.contracts import Batch, Plain
 from stargan.export import describe
 from stargan.losses.adversarial import adversarial_loss
 from stargan.losses.domain import domain_loss
-from stargan.losses.gradient_penalty import gradient_penalty, piecewise_linear_gradient
+from stargan.losses.gradient_penalty import (
+    gradient_penalty,
+    lazy_factor,
+    piecewise_linear_gradient,
+    r1_penalty,
+)
 from stargan.losses.reconstruction import reconstruction_loss
 from stargan.methods.base import Adversarial, Terms
 
@@ -31,6 +36,8 @@ class StarGAN(Adversarial):
         training: where this model comes from, for the exported file.
         adversarial: name of the adversarial loss.
         lambda_cls, lambda_rec, lambda_gp: weights of the terms, by the paper's names.
+        lambda_r1: weight of the penalty R1 on real images, instead of lambda_gp; 0 in the paper.
+        r1_every: discriminator steps between penalties R1, each weighing so much more.
     """
 
     def __init__(
@@ -45,6 +52,8 @@ class StarGAN(Adversarial):
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
         lambda_gp: float = 10.0,
+        lambda_r1: float = 0.0,
+        r1_every: int = 16,
         n_critic: int = 5,
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,
@@ -70,6 +79,8 @@ class StarGAN(Adversarial):
         self.lambda_cls = lambda_cls
         self.lambda_rec = lambda_rec
         self.lambda_gp = lambda_gp
+        self.lambda_r1 = lambda_r1
+        self.r1_every = r1_every
         self.image = image
         self.training_facts = training or {}
         size = list(image["size"])
@@ -101,7 +112,7 @@ class StarGAN(Adversarial):
         )
 
     def discriminator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """Equation (5): ``-L_adv + lambda_cls L_cls(real) + lambda_gp`` penalty (8)."""
         size = len(fake)
@@ -111,21 +122,25 @@ class StarGAN(Adversarial):
             "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
+        gradient_of = partial(piecewise_linear_gradient, self.discriminator.critic_layers)
         if self.lambda_gp:
-            gradient_of = partial(piecewise_linear_gradient, self.discriminator.critic_layers)
             terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, generator=draws)
             loss = loss + self.lambda_gp * terms["D/gp"]
+        lazy = lazy_factor(self.step, self.r1_every) if self.lambda_r1 else 0
+        if lazy:
+            terms["D/r1"] = r1_penalty(gradient_of, batch.image)
+            loss = loss + lazy * self.lambda_r1 * terms["D/r1"]
         return loss, terms
 
     def generator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
         score, logits = self.discriminator(fake)
         cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, target, batch.source, self.labels),
+            "G/cls": domain_loss(logits, batch.label[order], batch.source, self.labels),
             "G/rec": reconstruction_loss(cycled, batch.image),
         }
         loss = terms["G/adv"] + self.lambda_cls * terms["G/cls"] + self.lambda_rec * terms["G/rec"]

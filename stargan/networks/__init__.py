@@ -43,7 +43,8 @@ def build(config: Mapping[str, Any], seed: int = 0) -> nn.Module:
     try:
         # The caller's random numbers are none of our business.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            # Not torch.manual_seed: that would reseed the GPUs too.
+            torch.default_generator.manual_seed(seed)
             built: nn.Module = network(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"the network '{target}' cannot be built: {error}.") from error

@@ -23,7 +23,7 @@ def log_sigmoid(x: float) -> float:
 # By hand, from the papers' equations.
 EXPECTED = {
     "wgan": (mean(-2, 0.25, 1) - mean(0.5, 2), -mean(-2, 0.25, 1)),
-    "logistic": (
+    "non_saturating": (
         -mean(log_sigmoid(0.5), log_sigmoid(2))
         - mean(log_sigmoid(2), log_sigmoid(-0.25), log_sigmoid(-1)),
         -mean(log_sigmoid(-2), log_sigmoid(0.25), log_sigmoid(1)),
@@ -73,7 +73,7 @@ def test_half_precision_scores_give_an_fp32_loss(name: str) -> None:
 
 def test_non_saturating_loss_stays_finite_for_a_sure_discriminator() -> None:
     score = torch.tensor([-1000.0], requires_grad=True)
-    loss = adversarial_loss("logistic").g_loss(score)
+    loss = adversarial_loss("non_saturating").g_loss(score)
     loss.backward()
     assert loss.item() == 1000
     assert score.grad is not None
