@@ -276,11 +276,11 @@ def _draw_age(canvas: Canvas, person: Person, shade: Colour) -> None:
 def _draw_glasses(canvas: Canvas, person: Person) -> None:
     frame: Colour = mix(person.shirt_detail, (30, 26, 32), 0.8)
     for side in (-1.0, 1.0):
-        ring = ellipse(side * person.eye_distance, 0.01, 0.34, 0.3, 28)
+        ring = ellipse(side * person.eye_distance, 0.01, 0.35, 0.33, 28)
         closed = canvas.on_face(np.concatenate([ring, ring[:1]]), 0.06)
         canvas.fill(closed, (255, 255, 255), 0.08)
-        canvas.stroke(closed, frame, 0.05, 0.95, (1, 1))
+        canvas.stroke(closed, frame, 0.036, 0.85, (1, 1))
         arm = np.array([(side * 0.78, -0.02), (side * 0.9, -0.04), (side * 1.0, -0.05)])
-        canvas.stroke(canvas.on_face(arm, 0.03), frame, 0.05, 0.9, (1, 1))
+        canvas.stroke(canvas.on_face(arm, 0.03), frame, 0.036, 0.85, (1, 1))
     nose = smooth([(-0.1, -0.02), (0, -0.07), (0.1, -0.02)], closed=False)
-    canvas.stroke(canvas.on_face(nose, 0.1), frame, 0.05, 0.95, (1, 1))
+    canvas.stroke(canvas.on_face(nose, 0.1), frame, 0.036, 0.85, (1, 1))

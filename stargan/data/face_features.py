@@ -44,7 +44,7 @@ _EXPRESSIONS = {
         pupil=0.85, width=0.30, corner=-0.13, top=0.03, bottom=0.0, furrow=1.0,
     ),
     "contemptuous": Expression(
-        brow_in=-0.02, brow_skew=0.2, lid=0.58, lower_lid=0.85, width=0.33, corner=0.02, skew=0.17,
+        brow_in=-0.02, brow_skew=0.24, lid=0.52, lower_lid=0.8, width=0.35, corner=0.02, skew=0.22,
         top=-0.01, bottom=-0.02, cheek=0.3,
     ),
     "disgusted": Expression(

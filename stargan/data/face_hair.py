@@ -128,9 +128,10 @@ def _hairline(person: Person, look: Look) -> list[tuple[float, float]]:
     }
     line = lines[person.hairline]
     if not look.young:
-        # The hair recedes, most at the temples.
+        # The hair recedes, most at the temples; a fringe most of all, as it hides the forehead.
+        deep = 0.3 if person.hairline == "fringe" else 0.18
         line = [
-            (x, y - 0.18 * (1.35 if 0.2 < abs(x) < 0.6 else 1.0) * (abs(x) < 0.85)) for x, y in line
+            (x, y - deep * (1.35 if 0.2 < abs(x) < 0.6 else 1.0) * (abs(x) < 0.85)) for x, y in line
         ]
         line = [(x, max(y, -1.13 + 0.25 * abs(x))) for x, y in line]
     return [(x * w, y) for x, y in line]

@@ -1,0 +1,120 @@
+"""Images of one source as the networks see them: cropped, resized, kept in memory if they fit."""
+
+from __future__ import annotations
+
+import logging
+import mmap
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from stargan.contracts import LabeledImages, RegionImages, UserError
+from stargan.images import crop_resize
+
+_log = logging.getLogger(__name__)
+_KEPT, _UNREADABLE = 1, 2
+
+
+class PreparedImages:
+    """One split of one source, cropped and resized, kept in memory as far as allowed.
+
+    Args:
+        images: the data set.
+        size: (height, width) of what comes out.
+        crop: side of the centre crop; None: the largest of the right shape.
+        skip: leave out unreadable images rather than raise.
+        keep: keep every prepared image, 8 bits per channel. Flips come later, so that a kept
+            image is the same as a fresh one.
+    """
+
+    def __init__(
+        self,
+        images: LabeledImages,
+        size: tuple[int, int],
+        crop: int | None,
+        skip: bool = False,
+        keep: bool = False,
+    ) -> None:
+        self.images = images
+        self.size = size
+        self._crop = crop
+        self._skip = skip
+        self._kept: NDArray[np.uint8] | None = None
+        if keep:
+            # Anonymous memory is shared with forked workers and, unlike torch's shared tensors,
+            # does not count against the small /dev/shm of containers. Unused pages cost nothing.
+            shape = (len(images), *size, 3)
+            memory = mmap.mmap(-1, int(np.prod(shape)))
+            self._kept = np.frombuffer(memory, dtype=np.uint8).reshape(shape)
+        self._state = torch.zeros(len(images), dtype=torch.uint8).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Where workers are spawned instead of forked they cannot share the kept images.
+        return {**self.__dict__, "_kept": None}
+
+    @property
+    def skipped(self) -> int:
+        """How many unreadable images have been met so far, in workers too."""
+        return int((self._state == _UNREADABLE).sum())
+
+    def pixels(self, index: int) -> NDArray[np.uint8] | None:
+        """``(H, W, 3)`` uint8, or None for an unreadable image that is to be skipped.
+
+        Raises:
+            UserError: unreadable (unless skipped), or smaller than the crop; names the image.
+        """
+        if self._kept is not None and self._state[index] == _KEPT:
+            return self._kept[index]
+        if self._skip and self._state[index] == _UNREADABLE:
+            return None
+        try:
+            image = self.images.load(index)
+        except UserError as error:
+            if not self._skip:
+                raise
+            self._state[index] = _UNREADABLE
+            _log.warning("%s; another image takes its place.", str(error).rstrip("."))
+            return None
+        try:
+            array = np.asarray(crop_resize(image, self.size, self._crop))
+        except UserError as error:
+            name, where = self.images.name(index), self.images.where
+            raise UserError(f"image '{name}' of {where}: {error}") from error
+        if self._kept is not None:
+            self._kept[index] = array
+            self._state[index] = _KEPT
+        return array
+
+    def substitute(self, index: int) -> tuple[int, NDArray[np.uint8]]:
+        """The image, or the next readable one, and which it is.
+
+        Raises:
+            UserError: not one image can be read.
+        """
+        for step in range(len(self)):
+            i = (index + step) % len(self)
+            array = self.pixels(i)
+            if array is not None:
+                return i, array
+        raise UserError(f"not one image of {self.images.where} can be read: replace them.")
+
+    def regions(self, index: int) -> NDArray[np.bool_] | None:
+        """``(L, H, W)`` bool: the pixels each label may change, cropped and resized as the image.
+
+        None when the data set does not know. A pixel counts when any part of it may change.
+        """
+        if not isinstance(self.images, RegionImages):
+            return None
+        masks = [
+            np.asarray(
+                crop_resize(Image.fromarray(m.astype(np.uint8) * 255), self.size, self._crop)
+            )
+            for m in self.images.regions(index)
+        ]
+        return np.stack(masks) > 0

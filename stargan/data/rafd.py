@@ -1,0 +1,148 @@
+"""RaFD: 67 people, 8 expressions, 3 gazes, 5 cameras (Langner et al., 2010).
+
+Private: its owners give it to researchers who ask.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from stargan.contracts import UserError
+from stargan.data.image_folder import (
+    TEST_SHARE,
+    FileImages,
+    check_split,
+    class_files,
+    draw_test,
+    existing_folder,
+    files_in,
+    folders_in,
+    labeled_by_class,
+)
+from stargan.labels import LabelSpace
+
+_NAME = re.compile(
+    r"Rafd(?P<angle>\d+)_(?P<person>\d+)_[^_]+_[^_]+_(?P<expression>[^_]+)_[^_.]+", re.IGNORECASE
+)
+
+
+class RaFD(FileImages):
+    """RaFD as it is shipped (one folder of files) or sorted into class folders.
+
+    Original names are like ``Rafd090_01_Caucasian_female_angry_frontal.jpg``. Class folders may
+    hold files of any name, with or without ``train/`` and ``test/`` around them. Classes are in
+    alphabetical order, which for the eight expressions is the paper's.
+
+    Args:
+        root: the folder.
+        split: "train" or "test".
+        seed: of the random tenth that is the test split.
+        by: "image" (the paper: the same people in both splits) or "person" (nobody in both, the
+            honest test of translating strangers; needs the original names).
+        angles: camera angles in degrees to keep of files with original names (the paper: 45, 90,
+            135).
+        write_split: write the split to this text file, one ``train NAME`` or ``test NAME`` a line.
+
+    Raises:
+        UserError: a missing folder, no file of the naming pattern, a split by person of files
+            that do not name the person, or whatever ``ImageFolder`` refuses.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        seed: int = 1234,
+        by: str = "image",
+        angles: Sequence[int] = (45, 90, 135),
+        write_split: str | Path | None = None,
+    ) -> None:
+        check_split(split)
+        if by not in ("image", "person"):
+            raise UserError(f"a split of RaFD by '{by}' is unknown: choose image or person.")
+        base = existing_folder(root)
+        notes: list[str] = []
+        if folders_in(base):
+            files, is_split = class_files(base, split)
+        else:
+            if split == "val":
+                raise UserError(f"'{base}' has no split val: choose train or test.")
+            files, notes = _by_name(base, angles)
+            is_split = False
+        if is_split:
+            if by == "person":
+                raise UserError(
+                    f"'{base}' is split into folders already, so by=person cannot be kept: "
+                    "give a folder without train/ and test/."
+                )
+            if write_split is not None:
+                raise UserError(f"'{base}' is split into folders already: leave write_split out.")
+        else:
+            test = _draw(files, by, seed, base)
+            if write_split is not None:
+                _write(Path(write_split), files, test)
+            files = {
+                c: [p for p in paths if (p in test) == (split == "test")]
+                for c, paths in files.items()
+            }
+        space = LabelSpace(sorted(files), categorical=True, name="rafd")
+        ordered = {c: files[c] for c in space.names}
+        super().__init__(space, *labeled_by_class(ordered), where=f"{base} ({split})", notes=notes)
+
+
+def _by_name(base: Path, angles: Sequence[int]) -> tuple[dict[str, list[Path]], list[str]]:
+    found = [(p, _NAME.match(p.name)) for p in files_in(base)]
+    files: dict[str, list[Path]] = {}
+    other_angle = 0
+    for path, match in found:
+        if match is None:
+            continue
+        if int(match["angle"]) not in angles:
+            other_angle += 1
+            continue
+        files.setdefault(match["expression"].lower(), []).append(path)
+    if len(files) < 2:
+        raise UserError(
+            f"'{base}' holds {'one expression' if files else 'no image'} of RaFD at the angles "
+            f"{', '.join(str(a) for a in angles)}: names like "
+            "Rafd090_01_Caucasian_female_angry_frontal.jpg or one folder per expression are needed."
+        )
+    nameless = sum(match is None for _, match in found)
+    notes = [f"{other_angle:,} images of other camera angles were left out."] if other_angle else []
+    if nameless:
+        notes.append(f"{nameless:,} images whose names are not RaFD's were left out.")
+    return files, notes
+
+
+def _draw(files: dict[str, list[Path]], by: str, seed: int, base: Path) -> set[Path]:
+    """The test files: a random tenth of the images or of the people, at least one."""
+    every = sorted((p for paths in files.values() for p in paths), key=lambda p: p.name)
+    rng = random.Random(seed)
+    if by == "image":
+        return draw_test(every, rng, f"'{base}'")
+    people: dict[str, list[Path]] = {}
+    for path in every:
+        match = _NAME.match(path.name)
+        if match is None:
+            raise UserError(f"'{path}' does not name its person as RaFD's files do: use by=image.")
+        people.setdefault(match["person"], []).append(path)
+    if len(people) < 2:
+        raise UserError(f"'{base}' shows one person only, which by=person cannot split.")
+    chosen = rng.sample(sorted(people), max(1, round(TEST_SHARE * len(people))))
+    return {p for person in chosen for p in people[person]}
+
+
+def _write(path: Path, files: dict[str, list[Path]], test: set[Path]) -> None:
+    every = sorted(p for paths in files.values() for p in paths)
+    text = "".join(f"{'test' if p in test else 'train'} {p.name}\n" for p in every)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"the split cannot be written to '{path}' ({error.strerror}).") from error

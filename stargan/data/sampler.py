@@ -1,0 +1,171 @@
+"""Which images make the batch of a step: a function of (seed, step), so that a resume is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stargan.labels import LabelSpace
+
+# Streams of random numbers that must not run in step with each other.
+_ORDER, _BALANCE, _FLIP = 0, 1, 2
+
+
+class Request(NamedTuple):
+    """One image of a batch to come."""
+
+    source: int
+    row: int
+    flip: bool
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One source as the sampler sees it: its length and, when balanced, its label cells."""
+
+    length: int
+    cells: list[list[NDArray[np.int64]]] | None
+    orders: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+
+
+class StepSampler:
+    """Batches of requests, one per training step.
+
+    The batch of step ``t`` comes from source ``t % number of sources``: joint training takes the
+    data sets in turn (paper, section 3.3). Each source walks through a new seeded permutation per
+    epoch; ranks take different parts of it; a source shorter than a batch repeats.
+
+    Balanced, each image is drawn with replacement instead: a label (or exclusive group) at random,
+    one of its values at random, an image with that value at random. So rare labels are as frequent
+    as common ones.
+
+    Args:
+        labels: per source its ``(N, L)`` labels.
+        spaces: per source its label space.
+        batch_size: images per batch and rank.
+        max_steps: number of steps of the whole training; the sampler ends there.
+        start_step: the first step to give, for a resume.
+        seed: of order and flips.
+        flip: probability of a horizontal flip.
+        balance: see above.
+        rank, world_size: which process this is, of how many.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[Tensor],
+        spaces: Sequence[LabelSpace],
+        batch_size: int,
+        max_steps: int,
+        start_step: int = 0,
+        seed: int = 0,
+        flip: float = 0.5,
+        balance: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._sources = [
+            _Source(len(rows), label_cells(space, rows) if balance else None)
+            for rows, space in zip(labels, spaces, strict=True)
+        ]
+        self._batch_size = batch_size
+        self._max_steps, self._start_step = max_steps, start_step
+        self._seed, self._flip = seed, flip
+        self._rank, self._world_size = rank, world_size
+
+    def __len__(self) -> int:
+        """Steps of the whole training, those before ``start_step`` included."""
+        return self._max_steps
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        for step in range(self._start_step, self._max_steps):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> list[Request]:
+        """The requests of one step."""
+        number = step % len(self._sources)
+        turn = step // len(self._sources)
+        source = self._sources[number]
+        if source.cells is not None:
+            rows = self._balanced(source.cells, number, turn)
+        else:
+            first = (turn * self._world_size + self._rank) * self._batch_size
+            rows = [self._walk(number, first + i) for i in range(self._batch_size)]
+        rng = np.random.default_rng([self._seed, _FLIP, step, self._rank])
+        flips = rng.random(self._batch_size) < self._flip
+        return [Request(number, i, bool(f)) for i, f in zip(rows, flips, strict=True)]
+
+    def _walk(self, number: int, position: int) -> int:
+        """The image at a position of a source's endless walk."""
+        source = self._sources[number]
+        epoch, place = divmod(position, source.length)
+        if epoch not in source.orders:
+            # A batch may straddle two epochs (many, when the source is short): keep two orders.
+            while len(source.orders) > 1:
+                source.orders.pop(next(iter(source.orders)))
+            rng = np.random.default_rng([self._seed, _ORDER, number, epoch])
+            source.orders[epoch] = rng.permutation(source.length)
+        return int(source.orders[epoch][place])
+
+    def _balanced(self, cells: list[list[NDArray[np.int64]]], number: int, turn: int) -> list[int]:
+        rng = np.random.default_rng([self._seed, _BALANCE, number, turn, self._rank])
+        rows = []
+        for _ in range(self._batch_size):
+            group = cells[rng.integers(len(cells))]
+            rows.append(int(rng.choice(group[rng.integers(len(group))])))
+        return rows
+
+
+def label_cells(space: LabelSpace, labels: Tensor) -> list[list[NDArray[np.int64]]]:
+    """The images that have each value of each label; an exclusive group counts as one label.
+
+    Args:
+        labels: ``(N, L)``.
+
+    Returns:
+        Per label or group, per value that occurs, the indices of the images. A group's values are
+        its members and "none of them".
+    """
+    table = labels.numpy() > 0.5
+    done: set[str] = set()
+    cells = []
+    for name in space.names:
+        if name in done:
+            continue
+        group = space.group_of(name)
+        done.update(group)
+        columns = table[:, [space.index(n) for n in group]]
+        values = [*columns.T, ~columns.any(1)]
+        cells.append([np.flatnonzero(v) for v in values if v.any()])
+    return cells
+
+
+def balanced_choice(labels: Tensor, seed: int) -> Iterator[int]:
+    """All rows in an order whose every beginning is as balanced over the labels as can be.
+
+    Args:
+        labels: ``(N, L)``.
+    """
+    table = labels.numpy() > 0.5
+    combinations, which = np.unique(table, axis=0, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(table))
+    which = which.reshape(-1)
+    waiting = [list(order[which[order] == c][::-1]) for c in range(len(combinations))]
+    signs = combinations * 2.0 - 1
+    uses = np.zeros(len(combinations))
+    balance = np.zeros(table.shape[1])
+    left = np.array([len(w) for w in waiting])
+    for _ in range(len(table)):
+        # Least seen combination first among those that bring the labels closest to half and half.
+        cost = np.abs(balance + signs).sum(1) + uses
+        cost[left == 0] = np.inf
+        best = int(cost.argmin())
+        balance += signs[best]
+        uses[best] += 1
+        left[best] -= 1
+        yield int(waiting[best].pop())

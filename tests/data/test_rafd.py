@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stargan.contracts import UserError
+from stargan.data.rafd import RaFD
+
+EXPRESSIONS = [
+    "angry",
+    "contemptuous",
+    "disgusted",
+    "fearful",
+    "happy",
+    "neutral",
+    "sad",
+    "surprised",
+]
+
+
+def person(path: Path) -> str:
+    return path.name.split("_")[1]
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    for who in range(1, 11):
+        for expression in EXPRESSIONS:
+            for angle in ("000", "045", "090"):
+                name = f"Rafd{angle}_{who:02d}_Caucasian_female_{expression}_frontal.jpg"
+                (tmp_path / name).touch()
+    (tmp_path / "readme.jpg").touch()
+    return tmp_path
+
+
+def test_original_names(flat: Path) -> None:
+    train, test = RaFD(flat, "train"), RaFD(flat, "test")
+    assert train.space.names == tuple(EXPRESSIONS)
+    assert train.space.name == "rafd"
+    assert len(train) == 144
+    assert len(test) == 16
+    assert not set(train.paths) & set(test.paths)
+    for path, label in zip(train.paths, train.labels, strict=True):
+        assert not path.name.startswith("Rafd000")
+        assert EXPRESSIONS[int(label.argmax())] in path.name
+    assert train.notes[0].startswith("80 images of other camera angles")
+    assert train.notes[1].startswith("1 images whose names")
+    assert len(RaFD(flat, "train", angles=[90])) == 72
+    assert RaFD(flat, "test", seed=2).paths != test.paths
+
+
+def test_split_by_person_has_nobody_twice(flat: Path) -> None:
+    train, test = RaFD(flat, "train", by="person"), RaFD(flat, "test", by="person")
+    assert len({person(p) for p in test.paths}) == 1
+    assert len(test) == 16
+    assert not {person(p) for p in train.paths} & {person(p) for p in test.paths}
+    by_image = RaFD(flat, "train"), RaFD(flat, "test")
+    assert {person(p) for p in by_image[0].paths} & {person(p) for p in by_image[1].paths}
+
+
+def test_the_split_is_written_when_asked(
+    flat: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = sorted(flat.iterdir())
+    RaFD(flat, "train")
+    assert sorted(flat.iterdir()) == before
+    file = tmp_path_factory.mktemp("out") / "deep" / "split.txt"
+    test = RaFD(flat, "test", write_split=file)
+    rows = [line.split() for line in file.read_text().splitlines()]
+    assert len(rows) == 160
+    assert {name for split, name in rows if split == "test"} == {p.name for p in test.paths}
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for expression in ("sad", "happy", "angry"):
+            folder = tmp_path / split / expression
+            folder.mkdir(parents=True)
+            Image.new("RGB", (9, 9)).save(folder / "0001.jpg")
+    train = RaFD(tmp_path, "train")
+    assert train.space.names == ("angry", "happy", "sad")
+    assert len(train) == 3
+    with pytest.raises(UserError, match="split into folders already"):
+        RaFD(tmp_path, "train", by="person")
+    with pytest.raises(UserError, match="write_split"):
+        RaFD(tmp_path, "train", write_split=tmp_path / "split.txt")
+
+
+def test_class_folders_without_split(tmp_path: Path) -> None:
+    for expression in ("sad", "happy"):
+        (tmp_path / expression).mkdir()
+        for i in range(10):
+            (tmp_path / expression / f"{i}.jpg").touch()
+    assert len(RaFD(tmp_path, "train")) == 18
+    assert len(RaFD(tmp_path, "test")) == 2
+    with pytest.raises(UserError, match="does not name its person"):
+        RaFD(tmp_path, "train", by="person")
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        RaFD(tmp_path / "nowhere", "train")
+    with pytest.raises(UserError, match="no image of RaFD"):
+        RaFD(tmp_path, "train")
+    with pytest.raises(UserError, match="image or person"):
+        RaFD(tmp_path, "train", by="smile")
+    (tmp_path / "Rafd090_01_Caucasian_female_angry_frontal.jpg").touch()
+    with pytest.raises(UserError, match="one expression"):
+        RaFD(tmp_path, "train")
+    (tmp_path / "Rafd090_01_Caucasian_female_sad_frontal.jpg").touch()
+    with pytest.raises(UserError, match="one person only"):
+        RaFD(tmp_path, "train", by="person")
