@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from stargan import __version__, configs
-from stargan.contracts import UserError
+from stargan.contracts import Plain, UserError
 
 TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
@@ -61,7 +61,7 @@ often changed:
   trainer.devices=4              processes or GPUs; the right strategy is chosen
   trainer.precision=bf16-mixed   half the memory on a GPU
   lambda_cls= lambda_rec= lambda_gp= n_critic=     the paper's names
-  schedule=paper|official|constant                 learning rate
+  schedule=paper|official|late|constant            learning rate
   checkpoint.every_n_steps=1000  log.every_n_steps=50  log.samples_every_n_steps=500
   seed=1234   run_dir=DIR (default: runs/NAME/TIME)
 
@@ -136,7 +136,7 @@ def run(arguments: list[str]) -> None:
     importlib.import_module(f"stargan.tasks.{task}").main(config)
 
 
-def load(task: str, overrides: list[str], mandatory: bool) -> configs.Plain:
+def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     """The configuration: composed, or that of the run to be resumed."""
     resumed = [o for o in overrides if o.startswith("resume=") and o != "resume=null"]
     if task == "train" and resumed:

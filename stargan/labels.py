@@ -45,9 +45,9 @@ class LabelSpace:
         name: str = "labels",
     ) -> None:
         names = tuple(str(n) for n in names)
-        groups = tuple(tuple(str(n) for n in group) for group in groups)
+        sets = tuple(tuple(str(n) for n in group) for group in groups)
         if categorical:
-            groups = (names,)
+            sets = (names,)
         if not names:
             raise UserError(f"label space '{name}' has no labels: name at least one.")
         if len(set(names)) != len(names):
@@ -59,7 +59,7 @@ class LabelSpace:
                 f"label name '{bad}' of '{name}' has a comma, '=', '.' or outer space: rename it."
             )
         seen: set[str] = set()
-        for group in groups:
+        for group in sets:
             for member in group:
                 if member not in names:
                     raise UserError(
@@ -69,7 +69,7 @@ class LabelSpace:
                     raise UserError(f"label '{member}' of '{name}' is in two exclusive groups.")
                 seen.add(member)
         object.__setattr__(self, "names", names)
-        object.__setattr__(self, "groups", tuple(g for g in groups if len(g) > 1))
+        object.__setattr__(self, "groups", tuple(g for g in sets if len(g) > 1))
         object.__setattr__(self, "categorical", categorical)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "_index", {n: i for i, n in enumerate(names)})

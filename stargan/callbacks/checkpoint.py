@@ -128,7 +128,9 @@ class RanksAgree(pl.Callback):
         if trainer.world_size == 1:
             return
         weights = torch.cat([p.detach().flatten() for p in module.parameters()])
-        spread = float((module.all_gather(weights) - weights).abs().max())
+        gathered = module.all_gather(weights)
+        assert isinstance(gathered, torch.Tensor)
+        spread = float((gathered - weights).abs().max())
         if trainer.is_global_zero:
             log.info(
                 "%d processes, largest difference between their weights: %g",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from stargan.contracts import Batch, LabeledImages, UserError
 from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import Request, StepSampler, balanced_choice
+from stargan.data.subset import Subset
 from stargan.labels import JointLabelSpace, unknown_label
 
 _CACHE_BYTES = 2**30
@@ -67,7 +69,7 @@ class StepLoader:
         self._steps = steps
 
     def __len__(self) -> int:
-        """Steps of the whole training: on a resume Lightning counts from the beginning."""
+        """Steps from ``start_step`` on."""
         return self._steps
 
     def __iter__(self) -> Iterator[Batch]:
@@ -93,6 +95,7 @@ class DataModule(pl.LightningDataModule):
         seed: of order, flips and the fixed selection of ``validation_batch``.
         on_error: "raise", or "skip" unreadable images (another one takes the place).
         cache: keep prepared images in memory: True, False, or "auto" when all fit into 1 GiB.
+        limit: only so many training images per source, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
@@ -123,6 +126,7 @@ class DataModule(pl.LightningDataModule):
         on_error: str = "raise",
         cache: bool | str = "auto",
         balance: bool = False,
+        limit: int | None = None,
         max_steps: int | None = None,
         start_step: int = 0,
     ) -> None:
@@ -145,6 +149,8 @@ class DataModule(pl.LightningDataModule):
             raise UserError(f"on_error={on_error} is unknown: choose raise or skip.")
         if cache not in (True, False, "auto"):
             raise UserError(f"cache={cache} is unknown: choose auto, true or false.")
+        if limit is not None and limit < 2:
+            raise UserError(f"limit={limit}: at least 2 training images are needed.")
         if isinstance(crop, Mapping):
             unknown = next((name for name in crop if name not in sources), None)
             if unknown is not None:
@@ -159,6 +165,7 @@ class DataModule(pl.LightningDataModule):
         self._on_error = on_error
         self._cache = cache
         self._balance = balance
+        self._limit = limit
         self.max_steps = max_steps
         self.start_step = start_step
         self._ready = False
@@ -175,6 +182,10 @@ class DataModule(pl.LightningDataModule):
             if images.space != built["test"][name].space:
                 raise UserError(f"the train and test splits of '{name}' have different labels.")
         self.labels = JointLabelSpace([images.space for images in built["train"].values()])
+        if self._limit is not None:
+            for name, images in built["train"].items():
+                chosen = islice(balanced_choice(images.labels, self._seed), self._limit)
+                built["train"][name] = Subset(images, list(chosen))
         crops = {
             name: self._crop.get(name) if isinstance(self._crop, Mapping) else self._crop
             for name in self._sources
@@ -225,7 +236,7 @@ class DataModule(pl.LightningDataModule):
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
         )
-        return StepLoader(loader, self.max_steps)
+        return StepLoader(loader, self.max_steps - self.start_step)
 
     def validation_batch(self, count_per_source: int) -> Batch:
         """Always the same test images, as balanced over the labels as they can be.

@@ -23,7 +23,7 @@ from stargan.data.image_folder import (
     folders_in,
     labeled_by_class,
 )
-from stargan.labels import LabelSpace
+from stargan.labels import LabelSpace, unknown_label
 
 _NAME = re.compile(
     r"Rafd(?P<angle>\d+)_(?P<person>\d+)_[^_]+_[^_]+_(?P<expression>[^_]+)_[^_.]+", re.IGNORECASE
@@ -56,6 +56,7 @@ class RaFD(FileImages):
         self,
         root: str | Path,
         split: str,
+        labels: Sequence[str] | None = None,
         seed: int = 1234,
         by: str = "image",
         angles: Sequence[int] = (45, 90, 135),
@@ -67,11 +68,16 @@ class RaFD(FileImages):
         base = existing_folder(root)
         notes: list[str] = []
         if folders_in(base):
-            files, is_split = class_files(base, split)
+            files, is_split = class_files(base, split, labels)
         else:
             if split == "val":
                 raise UserError(f"'{base}' has no split val: choose train or test.")
             files, notes = _by_name(base, angles)
+            if labels is not None:
+                unknown = next((name for name in labels if name not in files), None)
+                if unknown is not None:
+                    raise UserError(unknown_label(unknown, sorted(files)))
+                files = {name: files[name] for name in labels}
             is_split = False
         if is_split:
             if by == "person":

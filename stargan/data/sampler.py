@@ -79,8 +79,8 @@ class StepSampler:
         self._rank, self._world_size = rank, world_size
 
     def __len__(self) -> int:
-        """Steps of the whole training, those before ``start_step`` included."""
-        return self._max_steps
+        """Steps from ``start_step`` on."""
+        return self._max_steps - self._start_step
 
     def __iter__(self) -> Iterator[list[Request]]:
         for step in range(self._start_step, self._max_steps):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from stargan.contracts import UserError
+from stargan.contracts import RegionImages, UserError
 from stargan.data.face_drawing import draw_face
 from stargan.data.face_person import EXPRESSIONS, HAIR_COLOURS, Look, Person, draw_person
+from stargan.data.subset import ChosenLabels
 from stargan.labels import LabelSpace
 
 SPACES = {
@@ -243,6 +244,12 @@ class SyntheticFaces:
             ) from error
         opened: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return opened
+
+
+def embedded_faces(labels: Sequence[str] | None = None, **settings: Any) -> RegionImages:
+    """``SyntheticFaces``, with only some of their labels if ``labels`` names them."""
+    faces = SyntheticFaces(**settings)
+    return faces if labels is None else ChosenLabels(faces, labels)
 
 
 def default_cache() -> Path:

@@ -87,7 +87,7 @@ def train_judge(
             source = torch.zeros(len(rows), dtype=torch.long)
             loss = domain_loss(network(image), label[rows], source, labels)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             if progress is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stargan.contracts import Plain, RegionImages, Translate
+from stargan.contracts import LabeledImages, Plain, RegionImages, Translate
 from stargan.evaluation.embedded import LabelScore, score
 from stargan.evaluation.judge import Judge, cached_judge, stack
 
@@ -64,7 +64,7 @@ def write_report(
 
 def judge_embedded(
     translate: Translate,
-    train: RegionImages,
+    train: LabeledImages,
     test: RegionImages,
     source: int,
     size: tuple[int, int],

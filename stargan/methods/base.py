@@ -112,7 +112,8 @@ class Adversarial(pl.LightningModule):
         """
         began = time.perf_counter()
         batch = Batch(*batch)
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        optimizers: Any = self.optimizers()
+        generator_optimizer, discriminator_optimizer = optimizers
         self.set_rates()
         draws = self.draws()
         order = self.labels.draw_order(batch.source, draws)
@@ -164,9 +165,10 @@ class Adversarial(pl.LightningModule):
         """What the learning rates are multiplied with at a discriminator step.
 
         ``paper``: 1 for the first half of the run, then linear to 0 (10 + 10 and 100 + 100 epochs
-        in the paper). ``late``: 1, then linear to 0 over the last three tenths; when the run has a
-        time limit (``max_seconds``), of the time if that is nearer its end. ``official``: the published code takes 1e-5 of the rate away once per 1,000
-        steps over the last 100,000 of 200,000, so that it ends at 0.999 of it.
+        in the paper). ``official``: the published code takes 1e-5 of the rate away once per 1,000
+        steps over the last 100,000 of 200,000, so that it ends at 0.999 of it. ``late``: 1, then
+        linear to 0 over the last three tenths; when the run has a time limit (``max_seconds``),
+        of the time if that is nearer its end.
         """
         if self.schedule == "constant":
             return 1.0
@@ -206,7 +208,8 @@ class Adversarial(pl.LightningModule):
             return
         n = self.step // self.n_critic
         weight = 1 - min(self.ema_decay, (1 + n) / (10 + n))
-        average, current = list(self.ema.parameters()), list(self.generator.parameters())
+        average: list[Tensor] = list(self.ema.parameters())
+        current: list[Tensor] = list(self.generator.parameters())
         torch._foreach_lerp_(average, current, weight)
         for kept, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(buffer)

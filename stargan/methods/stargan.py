@@ -7,9 +7,10 @@ space builds the condition, and the domain loss looks at each row's own slice.
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Batch, Plain
@@ -122,7 +123,8 @@ class StarGAN(Adversarial):
             "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
-        gradient_of = partial(piecewise_linear_gradient, self.discriminator.critic_layers)
+        layers = cast(nn.Sequential, self.discriminator.critic_layers)
+        gradient_of = partial(piecewise_linear_gradient, layers)
         if self.lambda_gp:
             terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, generator=draws)
             loss = loss + self.lambda_gp * terms["D/gp"]

@@ -59,7 +59,8 @@ class StarGANModern(StarGAN):
             return
         began = time.perf_counter()
         batch = Batch(*batch)
-        _, optimizer = self.optimizers()  # type: ignore[misc]
+        optimizers: Any = self.optimizers()
+        optimizer = optimizers[1]
         for group in optimizer.param_groups:
             group["lr"] = self.warmup_lr * min(1.0, (self.step + 1) / 50)
         _, logits = self.discriminator(augment(batch.image, self.draws()))

@@ -72,7 +72,7 @@ class FusedNorm(torch.autograd.Function):
 def normalise(features: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
     """Instance norm, scale and shift ``(B, C)``, leaky ReLU; the fused form while training."""
     if features.requires_grad and features.device.type == "cpu":
-        return FusedNorm.apply(features, scale, shift, slope, 1e-5)  # type: ignore[no-any-return]
+        return FusedNorm.apply(features, scale, shift, slope, 1e-5)
     x = F.instance_norm(features.float())
     x = x * scale.float()[:, :, None, None] + shift.float()[:, :, None, None]
     return F.leaky_relu(x, slope).to(features.dtype)
@@ -181,7 +181,11 @@ class Generator(nn.Module):
         if depth is None:
             sides = check_image_size(image_size, 4, 8, "modern generator")
             depth = 1
-            while depth < 3 and min(sides) >> depth > 8 and not any(n % 2 ** (depth + 1) for n in sides):
+            while (
+                depth < 3
+                and min(sides) >> depth > 8
+                and not any(n % 2 ** (depth + 1) for n in sides)
+            ):
                 depth += 1
         check_image_size(image_size, 2**depth, 2 ** (depth + 1), "modern generator")
         widths = [min(channels * 2**i, width) for i in range(depth)]
@@ -202,6 +206,7 @@ class Generator(nn.Module):
         self.head = nn.Conv2d(thin, 4, 3, padding=1)
         with torch.no_grad():
             # A small change to begin with.
+            assert self.head.bias is not None
             self.head.bias.zero_()
             self.head.weight[:3] *= 0.3
 

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -49,10 +51,10 @@ def main(config: Plain) -> Path:
     """
     console = Console(stderr=False, highlight=False)
     quieten(console)
+    resume = None
+    if config["resume"]:
+        resume = checkpoints.load(checkpoints.newest(Path(config["resume"])))
     check(config)
-    resume = (
-        checkpoints.load(checkpoints.newest(Path(config["resume"]))) if config["resume"] else None
-    )
     data = build_data(config)
     data.setup("fit")
     method = build_method(config, data)
@@ -135,7 +137,7 @@ def build_method(config: Plain, data: DataModule) -> Adversarial:
         {
             **settings,
             "labels": data.labels.to_plain(),
-            "image": {"size": list(data.size), "crop": dict(data.crop)},
+            "image": {"size": list(data.image_size), "crop": dict(data.crops)},
             "schedule": config["schedule"],
             "max_steps": int(config["trainer"]["max_steps"]),
             "seed": int(config["seed"]),
@@ -213,7 +215,7 @@ def build_trainer(
             num_sanity_val_steps=0,
             default_root_dir=str(run_dir),
         )
-    except (pl.utilities.exceptions.MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
             f"the trainer refuses its settings: {configs.first_sentence(error)}."
         ) from error
@@ -259,14 +261,15 @@ def finish(
     """Export the generator, judge it where the truth is known, write the report."""
     path = checkpoints.export(method, run_dir / "generator.safetensors")
     cut_short = stop.reason in ("Ctrl-C", "the request to terminate")
-    scores, real = {}, {}
+    scores: dict[str, list[LabelScore]] = {}
+    real: dict[str, dict[str, float]] = {}
     if not cut_short:
         scores, real = judge(console, config, data, method)
     facts = {
         "name": config["name"],
         "method": f"{type(method).__name__}, {config['method']['generator']['_target_']}",
         "labels": ", ".join(method.labels.names),
-        "image size": " x ".join(str(n) for n in data.size),
+        "image size": " x ".join(str(n) for n in data.image_size),
         "steps": f"{method.step} of D in {duration(method.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
@@ -291,13 +294,13 @@ def judge(
     console: Console, config: Plain, data: DataModule, method: Adversarial
 ) -> tuple[dict[str, list[LabelScore]], dict[str, dict[str, float]]]:
     """The figures of every data set whose truth is known: the embedded faces."""
-    scores, real = {}, {}
+    scores: dict[str, list[LabelScore]] = {}
+    real: dict[str, dict[str, float]] = {}
     translator = Frozen(method)
-    for i, (name, test) in enumerate(data.test.items()):
+    for i, name in enumerate(data.test):
+        train, test = data.train[name].images, data.test[name].images
         if not isinstance(test, RegionImages):
             continue
-        train = data.train[name]
-        assert isinstance(train, RegionImages)
         with Progress(TextColumn(f"judge of {name}"), BarColumn(24), console=console) as bar:
             task = bar.add_task("", total=1.0)
             scores[name], real[name] = judge_embedded(
@@ -305,7 +308,7 @@ def judge(
                 train,
                 test,
                 i,
-                data.size,
+                data.image_size,
                 config["data"][name],
                 partial(advance, bar, task),
             )

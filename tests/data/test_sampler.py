@@ -42,7 +42,7 @@ def test_a_resume_gives_the_same_batches(start: int, balance: bool) -> None:
     whole = list(sampler([11, 7], balance=balance))
     rest = sampler([11, 7], balance=balance, start_step=start)
     assert list(rest) == whole[start:]
-    assert len(rest) == 30
+    assert len(rest) == 30 - start
 
 
 def test_ranks_do_not_overlap_within_an_epoch() -> None:

@@ -81,5 +81,5 @@ def test_non_saturating_loss_stays_finite_for_a_sure_discriminator() -> None:
 
 
 def test_unknown_name_is_refused() -> None:
-    with pytest.raises(UserError, match=r"'wgna'.*wgan, logistic"):
+    with pytest.raises(UserError, match=r"'wgna'.*wgan, non_saturating"):
         adversarial_loss("wgna")

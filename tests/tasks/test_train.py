@@ -1,4 +1,4 @@
-"""``stargan train`` end to end on tiny data: the run folder, resuming, stopping, several devices."""
+"""``stargan train`` end to end on tiny data: run folder, resume, stop, several devices."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def same(one: Path, two: Path) -> bool:
             if not torch.equal(state["exp_avg"], y["state"][key]["exp_avg"]):
                 return False
     pairs = a["state_dict"].items()
-    return all(torch.equal(v, b["state_dict"][k]) for k, v in pairs) and a["stargan"]["step"] == (
-        b["stargan"]["step"]
+    return (
+        all(torch.equal(v, b["state_dict"][k]) for k, v in pairs)
+        and a["stargan"]["step"] == (b["stargan"]["step"])
     )
 
 
