@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
