@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import Progress
 from torch import Tensor
 
@@ -264,12 +266,18 @@ def default_cache() -> Path:
 def _fill(rows: NDArray[Any], make: Callable[[int], Any], title: str) -> None:
     """Make every row; a progress bar appears when it takes its time."""
     start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True, disable=False) as bar:
-        task = bar.add_task(title, total=len(rows), visible=False)
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(title, total=len(rows), visible=False)
+    with suppress(LiveError):  # Another bar is on the screen (training's): go without.
+        bar.start()
+    try:
         for i in range(len(rows)):
             rows[i] = make(i)
             if i % 16 == 0:
                 bar.update(task, completed=i, visible=time.monotonic() - start > _QUIET_SECONDS)
+    finally:
+        bar.stop()
 
 
 @lru_cache(maxsize=1)

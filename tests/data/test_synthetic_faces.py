@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.progress import Progress
 from torch import nn
 
 from stargan.contracts import RegionImages, UserError
@@ -142,6 +143,12 @@ def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="STARGAN_CACHE"):
         SyntheticFaces("train", "attributes", 16, 1, cache_dir=tmp_path / "file")
+
+
+def test_drawing_under_another_progress_bar(tmp_path: Path) -> None:
+    with Progress():
+        faces = SyntheticFaces("train", "attributes", 16, 3, cache_dir=tmp_path)
+        assert faces.regions(0).any()
 
 
 def _draw(folder: str) -> bytes:
