@@ -96,7 +96,7 @@ class Plain:
         adversarial = adversarial_loss("wgan")
         lambda_cls, lambda_rec, lambda_gp = self.weights
         image, label, source = batch
-        target = label[LABELS.draw_order(source, draws)]
+        target = LABELS.draw_targets(label, source, draws)
         real_score, logits = self.discriminator(image)
         fake = self.generator(image, LABELS.condition(target, source))
         fake_score = self.score(fake.detach())

@@ -85,17 +85,3 @@ def adversarial_loss(name: str) -> AdversarialLoss:
             f"unknown adversarial loss '{name}': choose one of {', '.join(ADVERSARIAL)}."
         )
     return ADVERSARIAL[name]
-
-
-def relativistic_d(real_score: Tensor, fake_score: Tensor) -> Tensor:
-    """Each real image more real than the fake beside it, the pairs given by the caller.
-
-    Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019, equation (7). Apart from the
-    mapping above because the generator's side needs the real scores too.
-    """
-    return F.softplus(at_least_fp32(fake_score) - at_least_fp32(real_score)).mean()
-
-
-def relativistic_g(real_score: Tensor, fake_score: Tensor) -> Tensor:
-    """The same with the roles turned over, equation (8). ``real_score`` carries no graph."""
-    return relativistic_d(fake_score, real_score)

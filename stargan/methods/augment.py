@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def augment(image: Tensor, draws: torch.Generator) -> Tensor:
-    """Saturation, contrast and brightness, shift by up to an eighth, and a cut-out square.
+    """Saturation, contrast and brightness, and a shift by up to an eighth.
 
     Args:
         image: ``(B, 3, H, W)`` in [-1, 1].
@@ -41,11 +41,4 @@ def augment(image: Tensor, draws: torch.Generator) -> Tensor:
     y, x = (down + rows + 1).clamp(0, height + 1), (right + columns + 1).clamp(0, width + 1)
     padded = F.pad(image, (1, 1, 1, 1)).permute(0, 2, 3, 1)
     which = torch.arange(batch)[:, None, None]
-    image = padded[which, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
-
-    # Cut-out on 7 of 10 images.
-    side = min(height, width) * 3 // 16
-    top, left = (torch.randint(0, n, (batch, 1), generator=draws) for n in (height, width))
-    hole = ((down - top).abs() < side)[:, :, None] & ((right - left).abs() < side)[:, None, :]
-    hole &= torch.rand(batch, 1, 1, generator=draws) < 0.7
-    return image.masked_fill(hole[:, None].to(image.device), 0.0)
+    return padded[which, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)

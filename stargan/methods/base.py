@@ -79,20 +79,20 @@ class Adversarial(pl.LightningModule):
     # What a subclass writes -------------------------------------------------------------------
 
     def discriminator_loss(
-        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """The loss that D minimises and its raw terms.
 
         Args:
             batch: real images.
-            order: ``(B,)``; the targets are ``batch.label[order]``.
+            target: ``(B, L)``, the labels that the fakes were asked for.
             fake: ``(B, 3, H, W)`` without graph.
             draws: randomness of this step.
         """
         raise NotImplementedError
 
     def generator_loss(
-        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """The loss that G minimises and its raw terms; D is frozen, ``fake`` carries G's graph."""
         raise NotImplementedError
@@ -116,21 +116,21 @@ class Adversarial(pl.LightningModule):
         generator_optimizer, discriminator_optimizer = optimizers
         self.set_rates()
         draws = self.draws()
-        order = self.labels.draw_order(batch.source, draws)
-        condition = self.labels.condition(batch.label[order], batch.source)
+        target = self.draw_targets(batch, draws)
+        condition = self.labels.condition(target, batch.source)
         generator_turn = (self.step + 1) % self.n_critic == 0
 
         with torch.set_grad_enabled(generator_turn):
             fake = self.generator(batch.image, condition)
 
-        loss, terms = self.discriminator_loss(batch, order, fake.detach(), draws)
+        loss, terms = self.discriminator_loss(batch, target, fake.detach(), draws)
         discriminator_optimizer.zero_grad()
         self.manual_backward(loss)
         discriminator_optimizer.step()
 
         if generator_turn:
             with frozen(self.discriminator):
-                loss, more = self.generator_loss(batch, order, fake, draws)
+                loss, more = self.generator_loss(batch, target, fake, draws)
                 generator_optimizer.zero_grad()
                 self.manual_backward(loss)
             generator_optimizer.step()
@@ -143,6 +143,10 @@ class Adversarial(pl.LightningModule):
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.step += 1
         self.seconds += time.perf_counter() - began
+
+    def draw_targets(self, batch: Batch, draws: torch.Generator) -> Tensor:
+        """Target labels ``(B, L)`` of a batch."""
+        return self.labels.draw_targets(batch.label, batch.source, draws)
 
     def draws(self) -> torch.Generator:
         """Randomness of this step: a function of seed, step and rank alone.

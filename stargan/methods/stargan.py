@@ -113,7 +113,7 @@ class StarGAN(Adversarial):
         )
 
     def discriminator_loss(
-        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """Equation (5): ``-L_adv + lambda_cls L_cls(real) + lambda_gp`` penalty (8)."""
         size = len(fake)
@@ -135,14 +135,14 @@ class StarGAN(Adversarial):
         return loss, terms
 
     def generator_loss(
-        self, batch: Batch, order: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, Terms]:
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
         score, logits = self.discriminator(fake)
         cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, batch.label[order], batch.source, self.labels),
+            "G/cls": domain_loss(logits, target, batch.source, self.labels),
             "G/rec": reconstruction_loss(cycled, batch.image),
         }
         loss = terms["G/adv"] + self.lambda_cls * terms["G/cls"] + self.lambda_rec * terms["G/rec"]

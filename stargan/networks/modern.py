@@ -150,14 +150,16 @@ class Up(nn.Module):
 class Generator(nn.Module):
     """``image + 2 * mask * change``; mask and change from a small U-Net under the label.
 
-    Nothing is normalised at full size, where it would cost the most.
+    A gated change and not a blend of the image with new content: the blend's mask falls to zero
+    within 200 steps (while D knows no labels yet, copying is the best answer) and then passes no
+    gradient. Nothing is normalised at full size, where it would cost the most.
 
     Args:
         image_size: one number or ``(height, width)``, multiples of ``2 ** depth``.
         condition_size: length of the condition vector, labels and mask vector.
         channels: at half the size; doubled at each further halving up to ``width``.
         width: the most channels.
-        depth: halvings; None: as many as leave 8 pixels, at most 3.
+        depth: halvings; None: as many as leave 8 pixels, 2 at least.
         blocks: residual blocks at the bottom.
         style_size: length of the label's embedding.
         thin: channels at full size.
@@ -171,7 +173,7 @@ class Generator(nn.Module):
         image_size: int | Sequence[int],
         condition_size: int,
         channels: int = 48,
-        width: int = 192,
+        width: int = 160,
         depth: int | None = None,
         blocks: int = 4,
         style_size: int = 64,
@@ -180,13 +182,8 @@ class Generator(nn.Module):
         super().__init__()
         if depth is None:
             sides = check_image_size(image_size, 4, 8, "modern generator")
-            depth = 1
-            while (
-                depth < 3
-                and min(sides) >> depth > 8
-                and not any(n % 2 ** (depth + 1) for n in sides)
-            ):
-                depth += 1
+            most = max(2, round(math.log2(min(sides) / 8)))
+            depth = max(n for n in range(2, most + 1) if not any(side % 2**n for side in sides))
         check_image_size(image_size, 2**depth, 2 ** (depth + 1), "modern generator")
         widths = [min(channels * 2**i, width) for i in range(depth)]
         self.style = nn.Sequential(
@@ -255,7 +252,7 @@ class ResidualBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Image to one score of realness and label logits.
+    """Image to a score of realness, a map of such scores, and label logits.
 
     Args:
         image_size: one number or ``(height, width)``; multiples of 4.
@@ -271,38 +268,49 @@ class Discriminator(nn.Module):
         self,
         image_size: int | Sequence[int],
         label_size: int,
-        channels: int = 64,
-        width: int = 256,
+        channels: int = 48,
+        width: int = 192,
     ) -> None:
         super().__init__()
         sides = check_image_size(image_size, 4, 8, "modern discriminator")
-        halvings = max(1, round(math.log2(min(sides) / 4)))
+        halvings = max(2, int(math.log2(min(sides) / 4)))
         layers: list[nn.Module] = []
         before, after = 3, channels
         for i in range(halvings):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(SLOPE)]
             if i:
                 layers.append(ResidualBlock(after))
+            if i == 1:
+                # Its scores see some 20 pixels each: what a spot cannot hide from.
+                self.first = nn.Sequential(*layers)
+                self.patch = nn.Conv2d(after, 1, 3, padding=1)
+                layers = []
             before, after = after, min(2 * after, width)
-        self.features = nn.Sequential(*layers)
+        self.rest = nn.Sequential(*layers)
         self.head = nn.Linear(2 * before, 1 + label_size)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 assert module.bias is not None
                 nn.init.kaiming_normal_(module.weight, SLOPE)
                 nn.init.zeros_(module.bias)
+        nn.init.normal_(self.patch.weight, 0, 0.02)
         nn.init.normal_(self.head.weight, 0, 0.5 / math.sqrt(2 * before))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Judge.
 
         Args:
             image: ``(B, 3, H, W)`` in [-1, 1].
 
         Returns:
-            Scores ``(B,)``, higher is more real; label logits ``(B, label_size)``.
+            Scores ``(B,)``, higher is more real; scores of patches ``(B, 1, H/4, W/4)``; label
+            logits ``(B, label_size)``.
         """
-        features = self.features(image.contiguous(memory_format=torch.channels_last))
+        features = self.first(image.contiguous(memory_format=torch.channels_last))
+        patches = self.patch(features).float()
+        features = self.rest(features).float()
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        out = self.head(pooled).float()
-        return out[:, 0], out[:, 1:]
+        # In 32 bits also under autocast: these few numbers are all that the losses see.
+        with torch.autocast(image.device.type, enabled=False):
+            out = self.head(pooled)
+        return out[:, 0], patches, out[:, 1:]

@@ -65,6 +65,8 @@ def main(config: Plain) -> Path:
             f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
         )
     data.start_step, data.max_steps = start, max_steps
+    if config["trainer"]["max_minutes"] is not None:
+        method.max_seconds = 60.0 * float(config["trainer"]["max_minutes"])
 
     run_dir = make_run_dir(config)
     trainer, terms, stop = build_trainer(config, run_dir, data, console)
@@ -132,7 +134,7 @@ def build_data(config: Plain) -> DataModule:
 
 def build_method(config: Plain, data: DataModule) -> Adversarial:
     """The method of a configuration, its sizes taken from the data."""
-    settings = {k: v for k, v in config["method"].items() if k != "schedule"}
+    settings = {k: v for k, v in config["method"].items() if k not in ("schedule", "precision")}
     return checkpoints.build_method(
         {
             **settings,
@@ -183,6 +185,8 @@ def build_trainer(
     max_steps, max_minutes = int(settings.pop("max_steps")), settings.pop("max_minutes")
     logs, saves = config["log"], config["checkpoint"]
     several = settings["devices"] not in (1, "1") or int(settings["num_nodes"]) > 1
+    if settings["precision"] == "auto":
+        settings["precision"] = "bf16-mixed" if has_bfloat16(settings["accelerator"]) else "32-true"
     if settings["strategy"] == "auto" and several:
         # D's and G's backward passes each leave the other's parameters unused.
         settings["strategy"] = "ddp_find_unused_parameters_true"
@@ -220,6 +224,15 @@ def build_trainer(
             f"the trainer refuses its settings: {configs.first_sentence(error)}."
         ) from error
     return trainer, terms, stop
+
+
+def has_bfloat16(accelerator: str) -> bool:
+    """Whether the device that will be used computes in bfloat16 (and does not imitate it)."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
+        return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return False
 
 
 def introduce(

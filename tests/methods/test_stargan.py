@@ -82,11 +82,10 @@ def test_one_step_equals_an_independent_reading_of_the_paper(labels: JointLabelS
     paper.copy_parameters(method.discriminator, discriminator)
 
     draws = method.draws()
-    order = labels.draw_order(batch.source, draws)
-    target = batch.label[order]
+    target = method.draw_targets(batch, draws)
     alpha = torch.rand(len(batch.image), generator=copy_of(draws))
     fake = method.generator(batch.image, labels.condition(target, batch.source))
-    d_loss, d_terms = method.discriminator_loss(batch, order, fake.detach(), draws)
+    d_loss, d_terms = method.discriminator_loss(batch, target, fake.detach(), draws)
     d_loss.backward()
     expected = paper.discriminator_step(
         generator, discriminator, batch.image, batch.label, batch.source, target, alpha, spaces
@@ -95,7 +94,7 @@ def test_one_step_equals_an_independent_reading_of_the_paper(labels: JointLabelS
 
     method.zero_grad()
     with frozen(method.discriminator):
-        g_loss, g_terms = method.generator_loss(batch, order, fake, draws)
+        g_loss, g_terms = method.generator_loss(batch, target, fake, draws)
         g_loss.backward()
     assert all(p.grad is None for p in method.discriminator.parameters()), "D is frozen"
     expected = paper.generator_step(
@@ -213,11 +212,10 @@ def test_every_parameter_gets_a_gradient() -> None:
     method = make(JOINT)
     batch = make_batch(JOINT)
     draws = method.draws()
-    order = JOINT.draw_order(batch.source, draws)
-    target = batch.label[order]
+    target = method.draw_targets(batch, draws)
     fake = method.generator(batch.image, JOINT.condition(target, batch.source))
-    method.discriminator_loss(batch, order, fake.detach(), draws)[0].backward()
-    method.generator_loss(batch, order, fake, draws)[0].backward()
+    method.discriminator_loss(batch, target, fake.detach(), draws)[0].backward()
+    method.generator_loss(batch, target, fake, draws)[0].backward()
     silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
 
