@@ -1,0 +1,145 @@
+"""The log of terms, the label effect, checkpoints that survive, the progress line."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from stargan.callbacks.progress import ProgressBar, duration
+from stargan.callbacks.terms import LabelEffect, TermLog, label_effect, read_terms
+from stargan.labels import JointLabelSpace
+from stargan.methods.stargan import StarGAN
+from tests.methods.test_stargan import JOINT, SINGLE, make, make_batch
+
+
+class Trainer:
+    """As much of Lightning's Trainer as the callbacks ask for."""
+
+    is_global_zero = True
+    loggers: tuple[Any, ...] = ()
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> StarGAN:
+    made = make(SINGLE)
+    optimizers = made.configure_optimizers()
+    monkeypatch.setattr(made, "optimizers", lambda: optimizers)
+    return made
+
+
+def step(method: StarGAN, number: int, **terms: float) -> None:
+    method.step = number
+    method.terms = {name.replace("_", "/"): torch.tensor(v) for name, v in terms.items()}
+
+
+def test_rows_are_means_since_the_last_row(method: StarGAN, tmp_path: Path) -> None:
+    log: Any = TermLog(tmp_path / "metrics.csv", 2)
+    step(method, 1, D_adv=1.0)
+    log.on_train_batch_end(Trainer(), method)
+    step(method, 2, D_adv=3.0, G_adv=5.0)
+    log.on_train_batch_end(Trainer(), method)
+    step(method, 3, D_adv=7.0, G_rec=1.0)
+    log.on_train_batch_end(Trainer(), method)
+    log.on_train_end(Trainer(), method)
+    rows = read_terms(tmp_path / "metrics.csv")
+    assert [r["step"] for r in rows] == [2, 3]
+    # G/adv came once in two steps: its own mean, not half of it.
+    assert (rows[0]["D/adv"], rows[0]["G/adv"]) == (2, 5)
+    assert rows[0]["G/rec"] != rows[0]["G/rec"], "a column that came later is empty before"
+    assert (rows[1]["D/adv"], rows[1]["G/rec"]) == (7, 1)
+
+
+def test_resume_cuts_off_later_rows_and_a_torn_one(method: StarGAN, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,seconds,D/adv\n2,0.1,1.5\n4,0.2,2.5\n6,0.3,3.5\n8,0.")
+    method.step = 4
+    log: Any = TermLog(path, 2)
+    log.on_fit_start(Trainer(), method)
+    rows = read_terms(path)
+    assert [(r["step"], r["D/adv"]) for r in rows] == [(2, 1.5), (4, 2.5)]
+
+
+def test_a_diverged_run_says_so_once(
+    method: StarGAN, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: Any = TermLog(tmp_path / "metrics.csv", 1)
+    for number in (1, 2):
+        step(method, number, D_adv=float("nan"), G_adv=1.0)
+        log.on_train_batch_end(Trainer(), method)
+    assert caplog.text.count("D/adv not finite at step 1") == 1
+    assert "not finite at step 2" not in caplog.text
+
+
+@pytest.mark.parametrize("labels", [SINGLE, JOINT], ids=["single", "joint"])
+def test_label_effect_is_a_difference_of_outputs(
+    labels: JointLabelSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, batch = make(labels), make_batch(labels)
+    assert label_effect(method, batch) > 0.01
+
+    def deaf(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+        return image
+
+    monkeypatch.setattr(method, "translate", deaf)
+    assert label_effect(method, batch) == 0
+
+
+def test_a_deaf_generator_is_named_once(
+    method: StarGAN, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch: Any = LabelEffect(make_batch(SINGLE), every_n_steps=10, patience=3)
+    for number in range(10, 100, 10):  # Alive: nothing to say.
+        step(method, number)
+        watch.on_train_batch_end(Trainer(), method)
+    assert "no effect" not in caplog.text
+    assert float(method.terms["label_effect"]) > 0.01
+    monkeypatch.setattr(method, "translate", lambda image, label, source: image)
+    with caplog.at_level(logging.WARNING):
+        for number in range(100, 200, 10):
+            step(method, number)
+            watch.on_train_batch_end(Trainer(), method)
+    assert caplog.text.count("the label has no effect: at step 120") == 1
+
+
+def test_progress_warns_of_a_long_run_on_a_cpu(method: StarGAN, tmp_path: Path) -> None:
+    shown = io.StringIO()
+    log = TermLog(tmp_path / "metrics.csv", 1)
+    log.latest = {"D/adv": 0.5, "rate/G": 1e-4}
+    console = Console(file=shown, width=120)
+    bar: Any = ProgressBar(10_000_000, None, log, console)
+    bar.on_train_start(Trainer(), method)
+    bar.began -= 100
+    bar.spoke -= 100
+    method.step = 20
+    bar.on_train_batch_end(Trainer(), method)
+    text = shown.getvalue()
+    assert "This run is on a CPU at 0.20 steps/s" in text
+    assert "d " in text, "the estimate is in days"
+    assert "step 20/10000000" in text
+    assert "D/adv 0.5" in text
+    assert "rate" not in text
+
+
+def test_a_short_run_is_not_warned_of(method: StarGAN, tmp_path: Path) -> None:
+    shown = io.StringIO()
+    bar: Any = ProgressBar(100, 5.0, TermLog(tmp_path / "m.csv", 1), Console(file=shown))
+    bar.on_train_start(Trainer(), method)
+    bar.began -= 100
+    method.step = 20
+    bar.on_train_batch_end(Trainer(), method)
+    assert "long run" not in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(12, "12 s"), (245, "4 min 05 s"), (12_000, "3 h 20 min"), (200_000, "2 d 7 h")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
