@@ -50,7 +50,12 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     words = [
         *(sys.executable, "-m", "stargan", "train", "experiment=demo", "debug=smoke"),
-        *("data.attributes.count=40", "run_dir=run", "trainer.accelerator=cpu"),
+        *(
+            "data.attributes.count.train=40",
+            "data.attributes.count.test=20",
+            "run_dir=run",
+            "trainer.accelerator=cpu",
+        ),
         *("data.batch_size=4", "method.warmup_steps=1"),
     ]
     places = {"PYTHONPATH": str(tmp_path / "site"), "STARGAN_CACHE": str(tmp_path / "cache")}

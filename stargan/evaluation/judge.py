@@ -22,7 +22,7 @@ from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.losses.domain import domain_loss
 from stargan.networks.classifier import SmallClassifier
 
-EPOCHS = 4
+EPOCHS = 10
 BATCH = 64
 
 
@@ -68,30 +68,35 @@ def train_judge(
     """
     pixels, label = stack(data, size), data.labels
     labels = JointLabelSpace([data.space])
+    batches = max(1, len(pixels) // BATCH)
+    done = 0
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = SmallClassifier(data.space.size)
-        steps = EPOCHS * -(-len(pixels) // BATCH)
-        optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-        for step in range(steps):
-            if step % (steps // EPOCHS) == 0:
-                order = torch.randperm(len(pixels))
-            rows = order[step % (steps // EPOCHS) * BATCH :][:BATCH]
-            image = pixels[rows].float() / 127.5 - 1
-            flipped = torch.rand(len(rows)) < 0.5
-            image[flipped] = image[flipped].flip(-1)
-            # Small shifts of brightness and grain: translated images are not pixel-clean.
-            image = image * (0.9 + 0.2 * torch.rand(len(rows), 1, 1, 1))
-            image = image + 0.03 * torch.randn_like(image)
-            source = torch.zeros(len(rows), dtype=torch.long)
-            loss = domain_loss(network(image), label[rows], source, labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            if progress is not None:
-                progress((step + 1) / steps)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 4e-3, total_steps=EPOCHS * batches
+        )
+        for _ in range(EPOCHS):
+            # The incomplete last batch is left out: batch norm would see too few images.
+            for rows in torch.randperm(len(pixels)).split(BATCH)[:batches]:
+                image = pixels[rows].float() / 127.5 - 1
+                flipped = torch.rand(len(rows)) < 0.5
+                image[flipped] = image[flipped].flip(-1)
+                # Translated images are not pixel-clean: a little light and grain.
+                image = image * (0.9 + 0.2 * torch.rand(len(rows), 1, 1, 1))
+                image = image + 0.03 * torch.randn_like(image)
+                source = torch.zeros(len(rows), dtype=torch.long)
+                # Per label, so that the rate means the same for one label and for many.
+                scale = 1 if data.space.categorical else data.space.size
+                loss = domain_loss(network(image), label[rows], source, labels) / scale
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                done += 1
+                if progress is not None:
+                    progress(done / (EPOCHS * batches))
     return Judge(network, data.space)
 
 

@@ -85,39 +85,3 @@ class ConditionedConv2d(nn.Conv2d):
         shape = [-1] * 4
         shape[dim] = size - 2 * border
         return torch.cat([first, middle.expand(shape), last], dim)
-
-
-class AdaptiveInstanceNorm(nn.Module):
-    """Instance norm whose scale and shift come from the condition.
-
-    Source: Huang and Belongie, ICCV 2017, equation (8); scale and shift from a linear map of the
-    condition as in Karras et al., StyleGAN, CVPR 2019, equation (1), the scale around one.
-
-    Args:
-        channels: of the image features.
-        condition_size: length of the condition vector.
-    """
-
-    def __init__(self, channels: int, condition_size: int) -> None:
-        super().__init__()
-        self.affine = nn.Linear(condition_size, 2 * channels)
-
-    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
-        """``(B, channels, H, W)`` and ``(B, condition_size)`` to ``(B, channels, H, W)``."""
-        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
-        return F.instance_norm(features) * (1 + scale) + shift
-
-
-class ResizeConv(nn.Module):
-    """Twice the size by nearest neighbours, then a 3x3 convolution: no checkerboard.
-
-    Source: Odena et al., "Deconvolution and checkerboard artifacts", Distill 2016.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``(B, channels_in, H, W)`` to ``(B, channels_out, 2H, 2W)``."""
-        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))

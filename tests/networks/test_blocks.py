@@ -7,9 +7,7 @@ from torch import Tensor, nn
 
 from stargan.contracts import UserError
 from stargan.networks.blocks import (
-    AdaptiveInstanceNorm,
     ConditionedConv2d,
-    ResizeConv,
     check_image_size,
 )
 
@@ -69,27 +67,6 @@ def test_label_reaches_the_output_by_zero_padding_and_not_by_reflection() -> Non
     assert (ours[0] - ours[1]).abs().max() > 0.1
     assert label_effect("zeros") > 0.1
     assert label_effect("reflect") < 1e-4
-
-
-def test_adaptive_instance_norm_sets_mean_and_deviation_of_each_channel() -> None:
-    torch.manual_seed(0)
-    norm = AdaptiveInstanceNorm(channels=6, condition_size=4)
-    features = 3 + 2 * torch.randn(2, 6, 16, 16)
-    condition = torch.rand(2, 4)
-    scale, shift = norm.affine(condition).chunk(2, dim=1)
-    result = norm(features, condition)
-    torch.testing.assert_close(result.mean((2, 3)), shift, atol=1e-4, rtol=1e-4)
-    deviation = result.std((2, 3), correction=0)
-    torch.testing.assert_close(deviation, (1 + scale).abs(), atol=1e-3, rtol=1e-3)
-
-
-def test_resize_conv_doubles_the_size_without_checkerboard() -> None:
-    layer = ResizeConv(2, 3)
-    flat = layer(torch.ones(1, 2, 4, 6))
-    assert flat.shape == (1, 3, 8, 12)
-    # A transposed convolution would give a pattern here, inside the border too.
-    inside = flat[:, :, 1:-1, 1:-1]
-    torch.testing.assert_close(inside, inside[:, :, :1, :1].expand_as(inside))
 
 
 def test_image_size_is_a_number_or_a_pair() -> None:
