@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import pytorch_lightning as pl
@@ -39,11 +40,13 @@ class ProgressBar(pl.Callback):
         self.warned = False
         self.first_step = 0
         self.began = self.spoke = 0.0
+        self.marks: deque[tuple[float, int]] = deque()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Adversarial)
         self.first_step = module.step
         self.began = self.spoke = time.monotonic()
+        self.marks = deque([(self.began, module.step)])
         if not trainer.is_global_zero or not self.console.is_terminal:
             return
         self.bar = Progress(
@@ -66,7 +69,12 @@ class ProgressBar(pl.Callback):
             return
         now = time.monotonic()
         done = module.step - self.first_step
-        rate = done / max(now - self.began, 1e-9)
+        # Of the last half minute: phases of a run differ in speed.
+        self.marks.append((now, module.step))
+        while len(self.marks) > 2 and now - self.marks[0][0] > 30:
+            self.marks.popleft()
+        since, first = self.marks[0]
+        rate = (module.step - first) / max(now - since, 1e-9)
         left = self.seconds_left(module, rate)
         if done >= 20 and not self.warned:
             self.warned = True

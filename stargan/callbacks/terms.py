@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 # Below this mean difference on the [-1, 1] scale a person sees no difference between two labels:
 # half a grey level of 255.
 NO_EFFECT = 0.004
+# Generator steps that every recipe is given before anything is said.
+GRACE = 200
 
 
 class TermLog(pl.Callback):
@@ -137,7 +139,8 @@ class LabelEffect(pl.Callback):
             return
         effect = label_effect(module, self.batch)
         module.terms["label_effect"] = torch.tensor(effect, device=module.device)
-        self.low = self.low + 1 if effect < NO_EFFECT else 0
+        deaf = effect < NO_EFFECT and module.generator_steps >= GRACE
+        self.low = self.low + 1 if deaf else 0
         if self.low >= self.patience and not self.said:
             self.said = True
             log.warning(

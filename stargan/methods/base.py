@@ -215,7 +215,7 @@ class Adversarial(pl.LightningModule):
         """
         if self.ema is None:
             return
-        n = self.step // self.n_critic
+        n = self.generator_steps
         weight = 1 - min(self.ema_decay, (1 + n) / (10 + n))
         average: list[Tensor] = list(self.ema.parameters())
         current: list[Tensor] = list(self.generator.parameters())
@@ -224,6 +224,11 @@ class Adversarial(pl.LightningModule):
             kept.copy_(buffer)
 
     # What others use ------------------------------------------------------------------------------
+
+    @property
+    def generator_steps(self) -> int:
+        """How many steps G has made."""
+        return self.step // self.n_critic
 
     @property
     def best_generator(self) -> nn.Module:

@@ -84,6 +84,11 @@ class StarGANModern(StarGAN):
         optimizer.step()
         self.end_step({"D/cls": loss}, began)
 
+    @property
+    def generator_steps(self) -> int:
+        """How many steps G has made: none while the classifier is alone."""
+        return max(0, self.step - self.warmup_steps) // self.n_critic
+
     def draw_targets(self, batch: Batch, draws: torch.Generator) -> Tensor:
         """Some targets change one label, the others are a permutation of the batch's."""
         permuted = super().draw_targets(batch, draws)
@@ -147,7 +152,7 @@ class StarGANModern(StarGAN):
             + self.lambda_cls_fake * terms["G/cls"]
             + self.lambda_colour * terms["G/colour"]
         )
-        lazy = lazy_factor(self.step // self.n_critic, self.rec_every)
+        lazy = lazy_factor(self.generator_steps, self.rec_every)
         if lazy:
             cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
             terms["G/rec"] = reconstruction_loss(cycled, batch.image)
