@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from stargan.contracts import LabeledImages, Plain, RegionImages, Translate
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stargan.contracts import Plain, RegionImages, Translate
+from stargan.data.datamodule import DataModule
 from stargan.evaluation.embedded import LabelScore, score
-from stargan.evaluation.judge import Judge, cached_judge, stack
+from stargan.evaluation.judge import cached_judge, stack
+
+COUNT = 256
+
+Scores = dict[str, tuple[list[LabelScore], dict[str, float]]]
+"""Per data set: the figures of each label, and the judge's own accuracy on real images."""
 
 
 def write_report(
@@ -15,8 +26,7 @@ def write_report(
     facts: Mapping[str, str],
     terms: Mapping[str, float],
     grids: list[Path],
-    scores: Mapping[str, list[LabelScore]],
-    judges: Mapping[str, Mapping[str, float]],
+    scores: Scores,
 ) -> None:
     """Write the report.
 
@@ -25,13 +35,11 @@ def write_report(
         facts: what was trained, name to words.
         terms: the last values of the loss terms.
         grids: sample grids, inside the run folder.
-        scores: per data set, what ``score`` found; empty where the truth is not known.
-        judges: per data set, the judge's own accuracy on real held-out images.
+        scores: what ``judge_embedded`` found; empty where the truth is not known.
     """
     lines = [f"# {facts['name']}", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items() if name != "name"]
-    for source, rows in scores.items():
-        real = judges[source]
+    for source, (rows, real) in scores.items():
         lines += [
             "",
             f"## Translations of held-out faces: {source}",
@@ -63,25 +71,44 @@ def write_report(
 
 
 def judge_embedded(
-    translate: Translate,
-    train: LabeledImages,
-    test: RegionImages,
-    source: int,
-    size: tuple[int, int],
-    settings: Plain,
-    progress: Callable[[float], None] | None = None,
-) -> tuple[list[LabelScore], dict[str, float]]:
-    """The figures of a model on one set of embedded faces, and the judge's own accuracy.
+    translate: Translate, data: DataModule, settings: Plain, console: Console
+) -> Scores:
+    """The figures of a model on the sets of embedded faces among its data; others are left out.
 
     Args:
         translate: the model.
-        train, test: the two splits.
-        source: index of the data set in the model's label space.
-        size: the model's height and width.
-        settings: how the faces were drawn; other faces get another judge.
-        progress: told the share of the judge's training that is done.
+        data: what it was trained on.
+        settings: how each source was made, by name; other faces get another judge.
+        console: where the progress of training a judge is shown.
     """
-    judge: Judge = cached_judge(train, size, str(sorted(settings.items())), progress)
-    count = 256
-    real = judge.accuracy(stack(test, size, count).float() / 127.5 - 1, test.labels[:count])
-    return score(translate, test, source, judge, size, count), real
+    scores: Scores = {}
+    for i, name in enumerate(data.test):
+        train, test = data.train[name].images, data.test[name].images
+        if not isinstance(test, RegionImages):
+            continue
+        size, identity = data.image_size, str(sorted(settings[name].items()))
+        with Progress(
+            TextColumn(f"judge of {name}"), BarColumn(24), TimeRemainingColumn(), console=console
+        ) as bar:
+            progress = partial(advance, bar, bar.add_task("", total=1.0))
+            judge = cached_judge(train, size, identity, progress)
+        image = stack(test, size, COUNT).float() / 127.5 - 1
+        real = judge.accuracy(image, test.labels[: len(image)])
+        scores[name] = score(translate, test, i, judge, size, COUNT), real
+    return scores
+
+
+def advance(bar: Progress, task: TaskID, share: float) -> None:
+    """Move a bar whose total is 1."""
+    bar.update(task, completed=share)
+
+
+def score_table(source: str, rows: list[LabelScore]) -> Table:
+    """The figures for the terminal."""
+    shown = Table(title=f"translations of held-out faces: {source}", title_justify="left")
+    for column in ("label", "judged right", "others kept", "change outside", "change inside"):
+        shown.add_column(column, justify="left" if column == "label" else "right")
+    for r in rows:
+        figures = (f"{r.right:.1%}", f"{r.kept:.1%}", f"{r.outside:.4f}", f"{r.inside:.4f}")
+        shown.add_row(r.label, *figures)
+    return shown

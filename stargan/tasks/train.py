@@ -16,19 +16,16 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
-from torch import Tensor
 
 from stargan import __version__, checkpoints, configs
 from stargan.callbacks.checkpoint import Checkpoints, RanksAgree, StopCleanly
 from stargan.callbacks.progress import ProgressBar, duration
 from stargan.callbacks.sample_grid import SampleGrid
 from stargan.callbacks.terms import LabelEffect, TermLog
-from stargan.contracts import Plain, RegionImages, UserError
+from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.embedded import LabelScore
-from stargan.evaluation.training_report import judge_embedded, write_report
+from stargan.evaluation.training_report import Scores, judge_embedded, score_table, write_report
+from stargan.export import open_model
 from stargan.methods.base import Adversarial
 
 log = logging.getLogger(__name__)
@@ -271,28 +268,30 @@ def finish(
     terms: TermLog,
     stop: StopCleanly,
 ) -> None:
-    """Export the generator, judge it where the truth is known, write the report."""
+    """Export the generator, judge the export where the truth is known, write the report."""
     path = checkpoints.export(method, run_dir / "generator.safetensors")
-    cut_short = stop.reason in ("Ctrl-C", "the request to terminate")
-    scores: dict[str, list[LabelScore]] = {}
-    real: dict[str, dict[str, float]] = {}
+    cut_short = stop.exit_code != 0
+    scores: Scores = {}
     if not cut_short:
-        scores, real = judge(console, config, data, method)
+        scores = judge_embedded(open_model(path, method.device), data, config["data"], console)
     facts = {
         "name": config["name"],
         "method": f"{type(method).__name__}, {config['method']['generator']['_target_']}",
         "labels": ", ".join(method.labels.names),
         "image size": " x ".join(str(n) for n in data.image_size),
-        "steps": f"{method.step} of D in {duration(method.seconds)}"
+        "steps": f"{method.step} of D, {method.generator_steps} of G in {duration(method.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
+    skipped = sum(data.skipped.values())
+    if skipped:
+        facts["data"] = f"{skipped} unreadable images were skipped"
     grids = sorted((run_dir / "samples").glob(f"step_{method.step:08d}*.png"))
     report = run_dir / "report.md"
-    write_report(report, facts, terms.latest, grids, scores, real)
+    write_report(report, facts, terms.latest, grids, scores)
     console.print()
-    for source, rows in scores.items():
-        console.print(table(source, rows))
-    console.print(facts["steps"], markup=False)
+    for source, (rows, _) in scores.items():
+        console.print(score_table(source, rows))
+    console.print(f"steps      {facts['steps']}", markup=False)
     for name, where in {
         "samples": run_dir / "samples",
         "generator": path,
@@ -301,59 +300,6 @@ def finish(
         console.print(f"{name:<10} {where}", markup=False, soft_wrap=True)
     if cut_short:
         console.print(f"go on with: stargan train resume={run_dir}", markup=False, soft_wrap=True)
-
-
-def judge(
-    console: Console, config: Plain, data: DataModule, method: Adversarial
-) -> tuple[dict[str, list[LabelScore]], dict[str, dict[str, float]]]:
-    """The figures of every data set whose truth is known: the embedded faces."""
-    scores: dict[str, list[LabelScore]] = {}
-    real: dict[str, dict[str, float]] = {}
-    translator = Frozen(method)
-    for i, name in enumerate(data.test):
-        train, test = data.train[name].images, data.test[name].images
-        if not isinstance(test, RegionImages):
-            continue
-        with Progress(TextColumn(f"judge of {name}"), BarColumn(24), console=console) as bar:
-            task = bar.add_task("", total=1.0)
-            scores[name], real[name] = judge_embedded(
-                translator,
-                train,
-                test,
-                i,
-                data.image_size,
-                config["data"][name],
-                partial(advance, bar, task),
-            )
-    return scores, real
-
-
-def advance(bar: Progress, task: TaskID, share: float) -> None:
-    """Move a bar whose total is 1."""
-    bar.update(task, completed=share)
-
-
-class Frozen:
-    """A trained method as a ``Translate``."""
-
-    def __init__(self, method: Adversarial) -> None:
-        self.method = method.eval()
-        self.labels = method.labels
-
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
-        device = self.method.device
-        return self.method.translate(image.to(device), label.to(device), source.to(device))
-
-
-def table(source: str, rows: list[LabelScore]) -> Table:
-    """The figures for the terminal."""
-    shown = Table(title=f"translations of held-out faces: {source}", title_justify="left")
-    for column in ("label", "judged right", "others kept", "change outside", "change inside"):
-        shown.add_column(column, justify="left" if column == "label" else "right")
-    for r in rows:
-        figures = (f"{r.right:.1%}", f"{r.kept:.1%}", f"{r.outside:.4f}", f"{r.inside:.4f}")
-        shown.add_row(r.label, *figures)
-    return shown
 
 
 def quieten(console: Console) -> None:

@@ -105,7 +105,7 @@ def test_report_names_its_figures(faces: SyntheticFaces, tmp_path: Path) -> None
     path = tmp_path / "report.md"
     real = dict.fromkeys(faces.space.names, 0.99)
     facts = {"name": "demo", "steps": "3 of D"}
-    write_report(path, facts, {"D/adv": 1.5}, [grid], {"faces": rows}, {"faces": real})
+    write_report(path, facts, {"D/adv": 1.5}, [grid], {"faces": (rows, real)})
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# demo\n")
     assert "| Male | 0.0% | 100.0% | 0.0000 | 0.0000 | 24 | 99.0% |" in text

@@ -20,7 +20,7 @@ STEPS = 400
 
 
 def draw(size: int, source: int, generator: torch.Generator) -> Batch:
-    """The left half is red or blue, the right half bright or dark; a source knows one of the two."""
+    """The left half is red or blue, the right bright or dark; a source knows one of the two."""
     red, bright = (torch.randint(2, (size,), generator=generator).float() for _ in range(2))
     image = 0.1 * torch.randn(size, 3, SIDE, SIDE, generator=generator)
     image[:, 0, :, :8] += (1.2 * red - 0.6)[:, None, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,6 +192,19 @@ def test_bad_input_is_one_sentence(
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_an_unreadable_image_ends_the_run_or_is_skipped(
+    class_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(class_folder, root)
+    for i in range(6):
+        (root / "train" / "red" / f"{i}.png").write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"red/\d\.png"):
+        cli.run(arguments(root, tmp_path / "ends", "trainer.max_steps=8"))
+    cli.run(arguments(root, tmp_path / "goes_on", "trainer.max_steps=8", "data.on_error=skip"))
+    assert "6 unreadable images were skipped" in (tmp_path / "goes_on" / "report.md").read_text()
 
 
 def test_a_run_is_never_overwritten(class_folder: Path, tmp_path: Path) -> None:
