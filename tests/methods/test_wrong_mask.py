@@ -87,4 +87,4 @@ def test_a_label_works_under_its_own_mask_only() -> None:
         own, other = space, 1 - space
         assert right[own] > 0.3, "under its own mask the label changes its half"
         assert right[own] > 4 * right[other], "and leaves the other half"
-        assert right[own] > 3 * wrong[own], "under the wrong mask it does not"
+        assert right[own] > 2 * wrong[own], "under the wrong mask it does not"

@@ -45,9 +45,8 @@ def test_sizes_in_and_out(size: int | list[int]) -> None:
     height, width = (size, size) if isinstance(size, int) else size
     image = torch.rand(2, 3, height, width)
     assert generator(size)(image, torch.rand(2, 5)).shape == image.shape
-    score, patches, logits = Discriminator(size, 7, channels=8, width=16)(image)
+    score, logits = Discriminator(size, 7, channels=8, width=16)(image)
     assert (score.shape, logits.shape) == ((2,), (2, 7))
-    assert patches.shape == (2, 1, height // 4, width // 4)
 
 
 @pytest.mark.parametrize("size", [127, 30, 6])
@@ -85,8 +84,8 @@ def test_no_mixing_across_the_batch() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     network, judge = generator(), Discriminator(32, 5, channels=8, width=16)
-    score, patches, logits = judge(network(torch.rand(2, 3, 32, 32), torch.rand(2, 5)))
-    (score.sum() + patches.sum() + logits.sum()).backward()
+    score, logits = judge(network(torch.rand(2, 3, 32, 32), torch.rand(2, 5)))
+    (score.sum() + logits.sum()).backward()
     for module in (network, judge):
         silent = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
         assert not silent
