@@ -20,3 +20,18 @@ def reconstruction_loss(cycled: Tensor, real: Tensor) -> Tensor:
         Scalar.
     """
     return F.l1_loss(at_least_fp32(cycled), at_least_fp32(real))
+
+
+def squared_reconstruction_loss(cycled: Tensor, real: Tensor) -> Tensor:
+    """Mean squared difference: many faint differences rather than a few strong ones.
+
+    A mean absolute difference does not mind whether a change is spread or gathered in spots, and
+    adversarial spots are what a generator comes upon first.
+
+    Args:
+        cycled, real: ``(B, C, H, W)``.
+
+    Returns:
+        Scalar.
+    """
+    return F.mse_loss(at_least_fp32(cycled), at_least_fp32(real))

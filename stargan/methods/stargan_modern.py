@@ -4,9 +4,9 @@ What differs from the paper, and why (the tries and their figures are in docs/mo
 
 - A generator trained against a classifier alone finds coloured spots that fool it. Here the label
   logits are part of the realness score, in which the fakes count against them (matching-aware, as
-  in Reed et al., ICML 2016, and Miyato and Koyama, ICLR 2018); a second score of small patches
-  sees the spots, augmentation of all that D sees makes them worthless, and a penalty on the
-  colour of the change keeps them grey.
+  in Reed et al., ICML 2016, and Miyato and Koyama, ICLR 2018), and all that D sees is augmented.
+- Squared penalties on the change (above all its colour) and on the cycle make many faint pixels
+  cheaper than a few strong ones: absolute ones gather the change in dark dabs.
 - D's classifier is trained alone first: a discriminator that cannot tell labels cannot teach them.
 - Half of the targets change exactly one label, which is what one asks for afterwards.
 - Non-saturating loss with lazy R1, a lazy cycle, an average of G.
@@ -23,7 +23,7 @@ from torch import Tensor
 from stargan.contracts import Batch
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import autograd_gradient, lazy_factor, r1_penalty
-from stargan.losses.reconstruction import reconstruction_loss
+from stargan.losses.reconstruction import squared_reconstruction_loss
 from stargan.methods.augment import augment
 from stargan.methods.base import Terms
 from stargan.methods.stargan import StarGAN
@@ -33,7 +33,8 @@ class StarGANModern(StarGAN):
     """See the module.
 
     Args:
-        warmup_steps: discriminator steps at the start that train the classifier alone.
+        warmup_steps: discriminator steps at the start that train the classifier alone, at most a
+            quarter of the run.
         warmup_lr: its learning rate there.
         lambda_cls_fake: weight of the classification loss on G; ``lambda_cls`` weighs D's.
         lambda_colour: weight of the mean square of the colour of the change, its distance from its
@@ -47,17 +48,17 @@ class StarGANModern(StarGAN):
     def __init__(
         self,
         *,
-        warmup_steps: int = 500,
+        warmup_steps: int = 1500,
         warmup_lr: float = 1e-3,
         lambda_cls_fake: float = 0.25,
-        lambda_colour: float = 30.0,
-        lambda_grey: float = 0.0,
-        rec_every: int = 6,
+        lambda_colour: float = 40.0,
+        lambda_grey: float = 6.0,
+        rec_every: int = 3,
         one_change: float = 0.5,
         **others: Any,
     ) -> None:
         super().__init__(**others)
-        self.warmup_steps = warmup_steps
+        self.warmup_steps = min(warmup_steps, self.max_steps // 4)
         self.warmup_lr = warmup_lr
         self.lambda_cls_fake = lambda_cls_fake
         self.lambda_colour = lambda_colour
@@ -152,6 +153,6 @@ class StarGANModern(StarGAN):
         lazy = lazy_factor(self.generator_steps, self.rec_every)
         if lazy:
             cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
-            terms["G/rec"] = reconstruction_loss(cycled, batch.image)
+            terms["G/rec"] = squared_reconstruction_loss(cycled, batch.image)
             loss = loss + lazy * self.lambda_rec * terms["G/rec"]
         return loss, terms

@@ -16,7 +16,7 @@ from stargan.methods.stargan_modern import StarGANModern
 
 LABELS = JointLabelSpace([LabelSpace(["red"], name="left"), LabelSpace(["bright"], name="right")])
 SIDE = 16
-STEPS = 400
+STEPS = 600
 
 
 def draw(size: int, source: int, generator: torch.Generator) -> Batch:
@@ -52,6 +52,8 @@ def test_a_label_works_under_its_own_mask_only() -> None:
         adversarial="non_saturating",
         warmup_steps=100,
         lambda_colour=0.0,
+        lambda_grey=0.0,
+        lambda_rec=3.0,
         lambda_r1=0.1,
         n_critic=1,
         generator_lr=1e-3,
