@@ -40,6 +40,7 @@ class StarGANModern(StarGAN):
         lambda_colour: weight of the mean square of the colour of the change, its distance from its
             own grey.
         lambda_grey: weight of the mean square of the grey of the change.
+        lambda_sparse: weight of the mean absolute change: few and strong pixels, for drawings.
         rec_every: generator steps between cycles, each weighing so much more.
         one_change: share of targets that change exactly one label; the others are a permutation.
         others: see ``StarGAN``.
@@ -53,6 +54,7 @@ class StarGANModern(StarGAN):
         lambda_cls_fake: float = 0.25,
         lambda_colour: float = 40.0,
         lambda_grey: float = 6.0,
+        lambda_sparse: float = 0.0,
         rec_every: int = 3,
         one_change: float = 0.5,
         **others: Any,
@@ -63,6 +65,7 @@ class StarGANModern(StarGAN):
         self.lambda_cls_fake = lambda_cls_fake
         self.lambda_colour = lambda_colour
         self.lambda_grey = lambda_grey
+        self.lambda_sparse = lambda_sparse
         self.rec_every = rec_every
         self.one_change = one_change
         self.to(memory_format=torch.channels_last)
@@ -143,12 +146,14 @@ class StarGANModern(StarGAN):
             "G/cls": domain_loss(logits, target, batch.source, self.labels),
             "G/colour": (change - grey).square().mean(),
             "G/grey": grey.square().mean(),
+            "G/change": change.abs().mean(),
         }
         loss = (
             terms["G/adv"]
             + self.lambda_cls_fake * terms["G/cls"]
             + self.lambda_colour * terms["G/colour"]
             + self.lambda_grey * terms["G/grey"]
+            + self.lambda_sparse * terms["G/change"]
         )
         lazy = lazy_factor(self.generator_steps, self.rec_every)
         if lazy:

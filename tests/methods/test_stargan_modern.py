@@ -82,7 +82,7 @@ def test_classifier_first_then_both(labels: JointLabelSpace) -> None:
     # d: discriminator, g: generator, e: the average
     assert watch.moved == ["d", "d", "deg", "deg", "deg"]
     assert watch.terms[0] == {"D/cls"}
-    always = {"D/adv", "D/cls", "G/adv", "G/cls", "G/colour", "G/grey"}
+    always = {"D/adv", "D/cls", "G/adv", "G/cls", "G/colour", "G/grey", "G/change"}
     assert watch.terms[2] == always | {"D/r1", "G/rec"}
     assert watch.terms[3] == always
 
