@@ -99,6 +99,7 @@ class DataModule(pl.LightningDataModule):
         balance: draw rare labels as often as common ones.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
+        period: discriminator steps per generator step, see ``StepSampler``.
 
     Attributes:
         labels: the joint label space, one space per source in order.
@@ -129,6 +130,7 @@ class DataModule(pl.LightningDataModule):
         limit: int | None = None,
         max_steps: int | None = None,
         start_step: int = 0,
+        period: int = 1,
     ) -> None:
         super().__init__()
         if not sources:
@@ -168,6 +170,7 @@ class DataModule(pl.LightningDataModule):
         self._limit = limit
         self.max_steps = max_steps
         self.start_step = start_step
+        self.period = period
         self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -228,6 +231,7 @@ class DataModule(pl.LightningDataModule):
             self._balance,
             rank,
             world_size,
+            self.period,
         )
         loader: DataLoader[Batch] = DataLoader(
             _Requests(sources, self.labels),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import gcd, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +37,13 @@ class _Source:
 class StepSampler:
     """Batches of requests, one per training step.
 
-    The batch of step ``t`` comes from source ``t % number of sources``: joint training takes the
-    data sets in turn (paper, section 3.3). Each source walks through a new seeded permutation per
-    epoch; ranks take different parts of it; a source shorter than a batch repeats.
+    Joint training takes the data sets in turn (paper, section 3.3): the batch of step ``t`` comes
+    from source ``t % number of sources``. Where the generator steps on every ``period``-th batch
+    and the two numbers have a common divisor, it would see the same sources for ever; there the
+    turn is shifted by one as soon as the pattern would repeat.
+
+    Each source walks through a new seeded permutation per epoch; ranks take different parts of it;
+    a source shorter than a batch repeats.
 
     Balanced, each image is drawn with replacement instead: a label (or exclusive group) at random,
     one of its values at random, an image with that value at random. So rare labels are as frequent
@@ -54,6 +59,7 @@ class StepSampler:
         flip: probability of a horizontal flip.
         balance: see above.
         rank, world_size: which process this is, of how many.
+        period: discriminator steps per generator step.
     """
 
     def __init__(
@@ -68,7 +74,9 @@ class StepSampler:
         balance: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        period: int = 1,
     ) -> None:
+        self._period = period
         self._sources = [
             _Source(len(rows), label_cells(space, rows) if balance else None)
             for rows, space in zip(labels, spaces, strict=True)
@@ -88,7 +96,7 @@ class StepSampler:
 
     def batch(self, step: int) -> list[Request]:
         """The requests of one step."""
-        number = step % len(self._sources)
+        number = self.source(step)
         turn = step // len(self._sources)
         source = self._sources[number]
         if source.cells is not None:
@@ -99,6 +107,12 @@ class StepSampler:
         rng = np.random.default_rng([self._seed, _FLIP, step, self._rank])
         flips = rng.random(self._batch_size) < self._flip
         return [Request(number, i, bool(f)) for i, f in zip(rows, flips, strict=True)]
+
+    def source(self, step: int) -> int:
+        """The source of a step's batch; each comes once in every round over all of them."""
+        count = len(self._sources)
+        shift = step // lcm(self._period, count) if gcd(self._period, count) > 1 else 0
+        return (step + shift) % count
 
     def _walk(self, number: int, position: int) -> int:
         """The image at a position of a source's endless walk."""

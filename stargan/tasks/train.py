@@ -61,7 +61,7 @@ def main(config: Plain) -> Path:
         raise UserError(
             f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
         )
-    data.start_step, data.max_steps = start, max_steps
+    data.start_step, data.max_steps, data.period = start, max_steps, method.n_critic
     if config["trainer"]["max_minutes"] is not None:
         method.max_seconds = 60.0 * float(config["trainer"]["max_minutes"])
 

@@ -45,6 +45,21 @@ def test_a_resume_gives_the_same_batches(start: int, balance: bool) -> None:
     assert len(rest) == 30 - start
 
 
+@pytest.mark.parametrize("period", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_generator_turns_see_every_source_alike(period: int, count: int) -> None:
+    steps = 6 * period * count * count
+    made = sampler([20] * count, max_steps=steps, period=period)
+    sources = [batch[0].source for batch in made]
+    turns = [sources[t] for t in range(steps) if (t + 1) % period == 0]
+    assert {turns.count(s) for s in range(count)} == {len(turns) // count}
+    # Every round over the sources has each of them once.
+    rounds = [sources[i : i + count] for i in range(0, steps, count)]
+    assert all(sorted(r) == list(range(count)) for r in rounds)
+    if count == 2 and period == 5:
+        assert sources[:4] == [0, 1, 0, 1], "the paper's order"
+
+
 def test_ranks_do_not_overlap_within_an_epoch() -> None:
     ranks = [
         [r.row for b in sampler([24], max_steps=3, rank=rank, world_size=2) for r in b]
