@@ -86,7 +86,8 @@ class ProgressBar(pl.Callback):
             self.bar.update(self.task, completed=module.step, speed=speed, terms=terms)
         elif now - self.spoke > 15:
             self.spoke = now
-            self.console.print(f"step {module.step}/{self.max_steps}  {speed}  {terms}")
+            line = f"step {module.step}/{self.max_steps}  {speed}  {terms}"
+            self.console.print(line, soft_wrap=True)
 
     def seconds_left(self, module: Adversarial, rate: float) -> float:
         """Until the steps or the minutes are used up, whichever comes first."""

@@ -88,7 +88,11 @@ def judge_embedded(
             continue
         size, identity = data.image_size, str(sorted(settings[name].items()))
         with Progress(
-            TextColumn(f"judge of {name}"), BarColumn(24), TimeRemainingColumn(), console=console
+            TextColumn(f"judge of {name}"),
+            BarColumn(24),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
         ) as bar:
             progress = partial(advance, bar, bar.add_task("", total=1.0))
             judge = cached_judge(train, size, identity, progress)

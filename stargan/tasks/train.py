@@ -251,12 +251,12 @@ def introduce(
         f"G {sizes[0]:.1f}M + D {sizes[1]:.1f}M parameters"
     )
     for line in data.describe():
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     since = f" from step {start}" if start else ""
     console.print(
         f"{max_steps} discriminator steps{since}, a generator step every {method.n_critic}"
     )
-    console.print(f"run folder: {run_dir}\n", markup=False)
+    console.print(f"run folder: {run_dir}\n", markup=False, soft_wrap=True)
 
 
 def finish(
