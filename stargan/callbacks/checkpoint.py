@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -88,12 +87,10 @@ class StopCleanly(pl.Callback):
         self.max_minutes = max_minutes
         self.reason = ""
         self.exit_code = 0
-        self.began = 0.0
         self.old: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Adversarial)
-        self.began = time.monotonic() - module.seconds
         for number in (signal.SIGINT, signal.SIGTERM):
             # ValueError: not the main thread, as in some notebooks.
             with contextlib.suppress(ValueError):
@@ -109,7 +106,7 @@ class StopCleanly(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Adversarial)
         limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
-        if not self.reason and time.monotonic() - self.began > limit:
+        if not self.reason and module.seconds > limit:
             self.reason = f"{self.max_minutes:g} minutes"
         # All ranks stop at the same step or they wait for each other for ever.
         if trainer.strategy.reduce_boolean_decision(bool(self.reason), all=False):

@@ -71,6 +71,7 @@ class Adversarial(pl.LightningModule):
         self.step = 0
         self.seconds = 0.0
         self.max_seconds: float | None = None
+        self.clock: float | None = None
         self.terms: Terms = {}
         self.generator: nn.Module
         self.discriminator: nn.Module
@@ -110,7 +111,6 @@ class Adversarial(pl.LightningModule):
         and since G has not moved in between, it goes on from the same fake images instead of
         making them a second time.
         """
-        began = time.perf_counter()
         batch = Batch(*batch)
         optimizers: Any = self.optimizers()
         generator_optimizer, discriminator_optimizer = optimizers
@@ -136,13 +136,19 @@ class Adversarial(pl.LightningModule):
             generator_optimizer.step()
             self.update_ema()
             terms |= more
-        self.end_step(terms, began)
+        self.end_step(terms)
 
-    def end_step(self, terms: Terms, began: float) -> None:
-        """Count the step and keep its terms."""
+    def end_step(self, terms: Terms) -> None:
+        """Count the step and its time, from the end of the one before; keep its terms."""
+        now = time.perf_counter()
+        self.seconds += now - (self.clock or now)
+        self.clock = now
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.step += 1
-        self.seconds += time.perf_counter() - began
+
+    def on_train_start(self) -> None:
+        """The time of the first step counts too."""
+        self.clock = time.perf_counter()
 
     def draw_targets(self, batch: Batch, draws: torch.Generator) -> Tensor:
         """Target labels ``(B, L)`` of a batch."""

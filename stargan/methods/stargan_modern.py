@@ -14,7 +14,6 @@ What differs from the paper, and why (the tries and their figures are in docs/mo
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -75,7 +74,6 @@ class StarGANModern(StarGAN):
         if self.step >= self.warmup_steps:
             super().training_step(batch, batch_index)
             return
-        began = time.perf_counter()
         batch = Batch(*batch)
         optimizers: Any = self.optimizers()
         optimizer = optimizers[1]
@@ -86,7 +84,7 @@ class StarGANModern(StarGAN):
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
-        self.end_step({"D/cls": loss}, began)
+        self.end_step({"D/cls": loss})
 
     @property
     def generator_steps(self) -> int:

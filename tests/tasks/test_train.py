@@ -207,6 +207,15 @@ def test_an_unreadable_image_ends_the_run_or_is_skipped(
     assert "6 unreadable images were skipped" in (tmp_path / "goes_on" / "report.md").read_text()
 
 
+def test_the_time_limit_ends_a_run(class_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    cli.run(arguments(class_folder, run, "trainer.max_steps=100000", "trainer.max_minutes=0.03"))
+    saved = weights(run)["stargan"]
+    assert 1 < saved["step"] < 100000
+    assert saved["seconds"] > 1.8
+    assert "stopped by 0.03 minutes" in (run / "report.md").read_text()
+
+
 def test_a_run_is_never_overwritten(class_folder: Path, tmp_path: Path) -> None:
     cli.run(arguments(class_folder, tmp_path / "run", "trainer.max_steps=2"))
     with pytest.raises(UserError, match="holds a run already"):
