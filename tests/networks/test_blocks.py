@@ -22,19 +22,20 @@ def test_conditioned_conv_equals_concatenation_in_values_and_gradients(
     size: tuple[int, int],
 ) -> None:
     torch.manual_seed(0)
-    conv = ConditionedConv2d(5, 8, 7)
-    image = torch.randn(3, 3, *size, requires_grad=True)
-    condition = torch.rand(3, 5, requires_grad=True)
-    weights = torch.randn(3, 8, *size)
+    # In double precision, where the order of summation does not matter.
+    conv = ConditionedConv2d(5, 8, 7).double()
+    image = torch.randn(3, 3, *size, dtype=torch.double, requires_grad=True)
+    condition = torch.rand(3, 5, dtype=torch.double, requires_grad=True)
+    weights = torch.randn(3, 8, *size, dtype=torch.double)
     inputs = (image, condition, conv.weight)
     ours, plain = conv(image, condition), concatenated(conv, image, condition)
-    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours, plain, atol=1e-12, rtol=1e-12)
     for ours_grad, plain_grad in zip(
         torch.autograd.grad((ours * weights).sum(), inputs),
         torch.autograd.grad((plain * weights).sum(), inputs),
         strict=True,
     ):
-        torch.testing.assert_close(ours_grad, plain_grad, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ours_grad, plain_grad, atol=1e-11, rtol=1e-11)
 
 
 def test_conditioned_conv_starts_like_the_published_convolution() -> None:

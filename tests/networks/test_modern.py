@@ -57,6 +57,7 @@ def test_impossible_sizes_are_refused(size: int) -> None:
         Discriminator(size, 7)
 
 
+@torch.no_grad()
 def test_label_reaches_the_output() -> None:
     network = generator()
     image = torch.rand(1, 3, 32, 32) * 2 - 1
@@ -64,6 +65,7 @@ def test_label_reaches_the_output() -> None:
     assert float((network(image, first) - network(image, second)).abs().mean()) > 1e-3
 
 
+@torch.no_grad()
 def test_change_is_small_to_begin_with() -> None:
     network = generator()
     image = torch.rand(4, 3, 32, 32) * 2 - 1
