@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -79,13 +79,8 @@ class Translate(Protocol):
         ...
 
 
-FeatureExtractor = Callable[["Tensor"], "Tensor"]
-"""Images ``(B, 3, H, W)`` in [-1, 1] to features ``(B, F)``."""
-
 Edits = Mapping[str, float]
 """Label name to the wanted value in [0, 1]."""
 
 Plain = dict[str, Any]
 """Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""
-
-Names = Sequence[str]
