@@ -13,7 +13,7 @@ import torch
 
 from stargan.contracts import Plain, UserError
 from stargan.export import save_export
-from stargan.methods.base import Adversarial
+from stargan.methods.base import Method
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def newest(run_dir: Path) -> Path:
     return last
 
 
-def build_method(hyper_parameters: Plain) -> Adversarial:
+def build_method(hyper_parameters: Plain) -> Method:
     """A method from its plain hyperparameters.
 
     Raises:
@@ -65,11 +65,11 @@ def build_method(hyper_parameters: Plain) -> Adversarial:
     except (ImportError, AttributeError) as error:
         raise UserError(f"method '{target}' does not exist in this version.") from error
     method = cls(**arguments)
-    assert isinstance(method, Adversarial)
+    assert isinstance(method, Method)
     return method
 
 
-def open_method(path: Path) -> Adversarial:
+def open_method(path: Path) -> Method:
     """The method of a checkpoint or run folder with its weights, on the CPU, in evaluation mode."""
     checkpoint = load(newest(path) if path.is_dir() else path)
     method = build_method(checkpoint["hyper_parameters"])
@@ -89,7 +89,7 @@ class Resume(pl.Callback):
         self.checkpoint = checkpoint
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         module.load_state_dict(self.checkpoint["state_dict"])
         module.step = self.checkpoint["stargan"]["step"]
         module.seconds = self.checkpoint["stargan"]["seconds"]
@@ -99,7 +99,8 @@ class Resume(pl.Callback):
         self.checkpoint = {}
 
 
-def export(method: Adversarial, path: Path) -> Path:
-    """The generator of a method as a file that opens itself, see ``stargan.export``."""
-    save_export(path, method.best_generator, method.discriminator, method.description())
+def export(method: Method, run_dir: Path) -> Path:
+    """What a method made as a file that opens itself, see ``stargan.export``."""
+    path = run_dir / method.product
+    save_export(path, method.exported(), method.description())
     return path

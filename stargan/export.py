@@ -4,7 +4,8 @@
 discriminator, which reads a photo's own labels) and, as JSON under the metadata key ``stargan``::
 
     {"format": 1,
-     "network": {"_target_": "stargan.networks....", **arguments},
+     "kind": "translator", "classifier" or "sampler"; a translator where it is missing,
+     "network": {"_target_": "stargan.networks....", **arguments}, or null (a classifier),
      "classifier": the same, or null,
      "labels": JointLabelSpace.to_plain(),
      "image": {"size": [height, width], "crop": {space name: pixels or null}},
@@ -34,6 +35,12 @@ from stargan.contracts import Plain, UserError
 from stargan.labels import JointLabelSpace
 
 FORMAT = 1
+PRODUCTS = {
+    "translator": "generator.safetensors",
+    "sampler": "generator.safetensors",
+    "classifier": "classifier.safetensors",
+}
+"""What a run folder's exported file is called, by the kind of model."""
 
 
 @dataclass(eq=False)
@@ -97,24 +104,28 @@ class Model:
 
 
 def describe(
-    network: Mapping[str, Any],
+    network: Mapping[str, Any] | None,
     classifier: Mapping[str, Any] | None,
     labels: JointLabelSpace,
     image: Mapping[str, Any],
     training: Mapping[str, Any],
+    kind: str = "translator",
 ) -> Plain:
     """The dictionary that opens a model again; plain data.
 
     Args:
-        network: ``{"_target_": ..., **arguments}`` that rebuilds the generator.
-        classifier: the same of the discriminator, or None.
+        network: ``{"_target_": ..., **arguments}`` that rebuilds the generator; None of a
+            classifier.
+        classifier: the same of what reads labels (of a translator the discriminator), or None.
         labels: the joint label space.
         image: ``{"size": [height, width], "crop": {space name: pixels or None}}``.
         training: provenance.
+        kind: one of ``PRODUCTS``.
     """
     return {
         "format": FORMAT,
-        "network": dict(network),
+        "kind": kind,
+        "network": None if network is None else dict(network),
         "classifier": None if classifier is None else dict(classifier),
         "labels": labels.to_plain(),
         "image": dict(image),
@@ -122,26 +133,26 @@ def describe(
     }
 
 
-def save_export(
-    path: str | Path, generator: nn.Module, classifier: nn.Module | None, description: Plain
-) -> None:
+def save_export(path: str | Path, parts: Mapping[str, nn.Module], description: Plain) -> None:
     """Write an exported model, whole or not at all.
 
     Args:
         path: usually ``generator.safetensors``; an old file is replaced.
-        generator: the network to ship (the average, where there is one).
-        classifier: the discriminator, or None; stored in half precision.
+        parts: ``generator`` (the average, where there is one), ``classifier`` (of a translator
+            stored in half precision), or both.
         description: what ``describe`` gives.
 
     Raises:
         UserError: the place cannot be written to, or the description would not open again.
     """
     _settings(description, str(path))
-    tensors = {f"generator.{k}": _stored(v) for k, v in generator.state_dict().items()}
-    if classifier is not None:
-        # Half precision halves the file; only the sign and order of the logits matter here.
-        state = classifier.state_dict()
-        tensors |= {f"classifier.{k}": _stored(v, torch.float16) for k, v in state.items()}
+    # Half precision halves the file; only the sign and order of D's logits matter here.
+    half = {"classifier"} if description["kind"] == "translator" else set()
+    tensors = {
+        f"{part}.{key}": _stored(value, torch.float16 if part in half else torch.float32)
+        for part, network in parts.items()
+        for key, value in network.state_dict().items()
+    }
     path = Path(path)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
@@ -156,7 +167,7 @@ def save_export(
         raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     tensor = tensor.detach().cpu()
     # A copy of its own: safetensors refuses tensors that share memory.
     return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
@@ -175,25 +186,64 @@ def open_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
         UserError: nothing there, not a model, damaged, of another format; says which.
     """
     place = find_device(device)
-    file = _find(Path(path).expanduser())
-    plain, tensors = (_read_safetensors if file.suffix == ".safetensors" else _read_checkpoint)(
-        file
-    )
-    labels, size, crops = _settings(plain, str(file))
-    generator = _restore(plain["network"], tensors, "generator.", file)
-    classifier = (
-        _restore(plain["classifier"], tensors, "classifier.", file)
-        if plain["classifier"] is not None
-        else None
-    )
+    parts = open_parts(path, "translator")
+    classifier = parts.networks.get("classifier")
     return Model(
-        generator=generator.to(place),
+        generator=parts.networks["generator"].to(place),
         classifier=None if classifier is None else classifier.to(place),
-        labels=labels,
-        size=size,
-        crops=crops,
-        training=dict(plain["training"]),
+        labels=parts.labels,
+        size=parts.size,
+        crops=parts.crops,
+        training=parts.training,
     )
+
+
+@dataclass(eq=False)
+class Parts:
+    """What a file holds, opened on the CPU, for evaluation.
+
+    Attributes:
+        networks: ``generator``, ``classifier`` or both.
+        plain: the whole description.
+        labels, size, crops, training: see ``Model``.
+    """
+
+    networks: dict[str, nn.Module]
+    plain: Plain
+    labels: JointLabelSpace
+    size: tuple[int, int]
+    crops: dict[str, int | None]
+
+    @property
+    def training(self) -> Plain:
+        """Where the model comes from."""
+        return dict(self.plain["training"])
+
+
+def open_parts(path: str | Path, kind: str) -> Parts:
+    """The networks of a run folder, checkpoint or exported file of this kind.
+
+    Args:
+        path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` is newer.
+        kind: one of ``PRODUCTS``.
+
+    Raises:
+        UserError: nothing there, of another kind, damaged, of another format; says which.
+    """
+    file = _find(Path(path).expanduser(), PRODUCTS[kind])
+    read = _read_safetensors if file.suffix == ".safetensors" else _read_checkpoint
+    plain, tensors = read(file)
+    labels, size, crops = _settings(plain, str(file))
+    found = plain.get("kind", "translator")
+    if found != kind:
+        raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
+    described = {"generator": plain["network"], "classifier": plain["classifier"]}
+    opened = {
+        part: _restore(config, tensors, f"{part}.", file)
+        for part, config in described.items()
+        if config is not None
+    }
+    return Parts(opened, plain, labels, size, crops)
 
 
 def find_device(name: str | torch.device) -> torch.device:
@@ -214,14 +264,14 @@ def find_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def _find(path: Path) -> Path:
-    """The file to open."""
+def _find(path: Path, product: str) -> Path:
+    """The file to open; ``product`` is the name of a run's exported file."""
     if path.is_dir():
-        exported, last = path / "generator.safetensors", path / "checkpoints" / "last.ckpt"
+        exported, last = path / product, path / "checkpoints" / "last.ckpt"
         found = [p for p in (exported, last) if p.is_file()]
         if not found:
             raise UserError(
-                f"the folder '{path}' holds no model (neither generator.safetensors nor "
+                f"the folder '{path}' holds no model (neither {product} nor "
                 "checkpoints/last.ckpt): give a run folder, a .ckpt or a .safetensors file."
             )
         # max keeps the first of equals: the export.
@@ -274,7 +324,7 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
         )
     # The running average of the generator, where there is one, makes the better pictures.
     source = "ema." if any(key.startswith("ema.") for key in state) else "generator."
-    names = {source: "generator.", "discriminator.": "classifier."}
+    names = {source: "generator.", "discriminator.": "classifier.", "classifier.": "classifier."}
     tensors = {
         new + key.removeprefix(old): tensor
         for key, tensor in state.items()
@@ -302,7 +352,10 @@ def _settings(
         given = dict(plain["image"].get("crop") or {})
         crops = {s.name: int(given[s.name]) if given.get(s.name) else None for s in labels.spaces}
         sizes = {"condition_size": labels.condition_size, "label_size": labels.size}
-        for network in plain["network"], plain["classifier"] or {}:
+        kind = plain.get("kind", "translator")
+        if kind not in PRODUCTS or not plain["classifier" if kind == "classifier" else "network"]:
+            raise UserError(damaged)
+        for network in plain["network"] or {}, plain["classifier"] or {}:
             if any(network.get(name, size) != size for name, size in sizes.items()):
                 raise UserError(damaged)
         dict(plain["training"])

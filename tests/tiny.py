@@ -53,7 +53,8 @@ def tiny_networks(plain: dict[str, Any], seed: int = 0) -> tuple[nn.Module, nn.M
 def write_export(path: Path, plain: dict[str, Any], seed: int = 0, classifier: bool = True) -> Path:
     generator, discriminator = tiny_networks(plain, seed)
     description = plain if classifier else {**plain, "classifier": None}
-    save_export(path, generator, discriminator if classifier else None, description)
+    parts = {"generator": generator} | ({"classifier": discriminator} if classifier else {})
+    save_export(path, parts, description)
     return path
 
 

@@ -1,1 +1,1 @@
-"""What happens beside training: terms, progress, samples, checkpoints."""
+"""What happens beside the steps: logs, samples, checkpoints, monitors."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stargan.methods.base import Adversarial
+from stargan.methods.base import Method
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +37,16 @@ class Checkpoints(pl.Callback):
         self.saved_step = -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         if module.step % self.every_n_steps == 0:
             self.save(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         if self.saved_step != module.step:
             self.save(trainer, module)
 
-    def save(self, trainer: pl.Trainer, module: Adversarial) -> None:
+    def save(self, trainer: pl.Trainer, module: Method) -> None:
         """Save now. Every rank calls it; the first one moves the file into place."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / "writing.ckpt.part"
@@ -90,7 +90,7 @@ class StopCleanly(pl.Callback):
         self.old: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         for number in (signal.SIGINT, signal.SIGTERM):
             # ValueError: not the main thread, as in some notebooks.
             with contextlib.suppress(ValueError):
@@ -104,7 +104,7 @@ class StopCleanly(pl.Callback):
         self.exit_code = 128 + number
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
         if not self.reason and module.seconds > limit:
             self.reason = f"{self.max_minutes:g} minutes"

@@ -9,11 +9,12 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from stargan import images
-from stargan.contracts import Batch
-from stargan.methods.base import Adversarial
+from stargan.callbacks.base import Run, RunCallback
+from stargan.contracts import Batch, Plain
+from stargan.methods.base import Translation
 
 
-class SampleGrid(pl.Callback):
+class SampleGrid(RunCallback):
     """One row per image: the input, every label of its data set, the reconstruction.
 
     Args:
@@ -26,20 +27,30 @@ class SampleGrid(pl.Callback):
         self.batch = batch
         self.folder = folder
         self.every_n_steps = every_n_steps
+        self.latest: list[Path] = []
+
+    @classmethod
+    def of(cls, run: Run, settings: Plain) -> SampleGrid | None:
+        """For every method that translates."""
+        if not isinstance(run.method, Translation):
+            return None
+        logs = run.config["log"]
+        batch = run.data.validation_batch(int(logs["sample_rows"]))
+        return cls(batch, run.folder / "samples", int(logs["samples_every_n_steps"]))
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Translation)
         if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
             self.save(module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Translation)
         if trainer.is_global_zero and module.step:
             self.save(module)
 
-    def save(self, module: Adversarial) -> Path:
-        """Write the grid of this step, one per data set; returns the last path."""
-        path = self.folder
+    def save(self, module: Translation) -> None:
+        """Write the grids of this step, one per data set."""
+        self.latest = []
         for i, space in enumerate(module.labels.spaces):
             rows = self.batch.source == i
             if not rows.any():
@@ -47,12 +58,19 @@ class SampleGrid(pl.Callback):
             part = Batch(*(t[rows] for t in self.batch))
             suffix = f"_{space.name}" if len(module.labels.spaces) > 1 else ""
             path = self.folder / f"step_{module.step:08d}{suffix}.png"
-            sheet = sample_grid(module, part, i)
-            images.save_png(sheet, path)
-        return path
+            images.save_png(sample_grid(module, part, i), path)
+            self.latest.append(path)
+
+    def report(self) -> list[str]:
+        """The grids of the last step."""
+        return [f"![samples]({self.folder.name}/{path.name})" for path in self.latest]
+
+    def summary(self) -> dict[str, str]:
+        """Where the grids are."""
+        return {"samples": str(self.folder)}
 
 
-def sample_grid(module: Adversarial, batch: Batch, source: int) -> Any:
+def sample_grid(module: Translation, batch: Batch, source: int) -> Any:
     """The sheet of one data set: input, each label, reconstruction by the original label."""
     image, label, index = (t.to(module.device) for t in batch)
     space = module.labels.spaces[source]

@@ -13,8 +13,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.contracts import Batch
-from stargan.methods.base import Adversarial
+from stargan.callbacks.base import Run, RunCallback
+from stargan.contracts import Batch, Plain
+from stargan.methods.base import Method, Translation
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class TermLog(pl.Callback):
         self.said = False
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         if not trainer.is_global_zero or not self.path.exists():
             return
         rows = [row for row in read_terms(self.path) if row["step"] <= module.step]
@@ -51,7 +52,7 @@ class TermLog(pl.Callback):
             self.write(row)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         for name, term in module.terms.items():
             # Sums stay on the device: no synchronisation between rows.
             self.sums[name] = self.sums.get(name, torch.zeros_like(term)) + term
@@ -60,11 +61,11 @@ class TermLog(pl.Callback):
             self.flush(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Method)
         if self.counts:
             self.flush(trainer, module)
 
-    def flush(self, trainer: pl.Trainer, module: Adversarial) -> None:
+    def flush(self, trainer: pl.Trainer, module: Method) -> None:
         """Write the row of this step."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
@@ -77,8 +78,8 @@ class TermLog(pl.Callback):
                 " and ".join(bad),
                 module.step,
             )
-        optimizers: Any = module.optimizers()
-        means["rate/G"], means["rate/D"] = (o.param_groups[0]["lr"] for o in optimizers)
+        for letter, optimizer in zip(module.trained(), module.all_optimizers(), strict=True):
+            means[f"rate/{letter}"] = optimizer.param_groups[0]["lr"]
         self.latest |= means
         if not trainer.is_global_zero:
             return
@@ -114,7 +115,7 @@ def read_terms(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-class LabelEffect(pl.Callback):
+class LabelEffect(RunCallback):
     """Measures mean |G(x, c1) - G(x, c2)|: does the label reach the output?
 
     Users' most frequent trouble with StarGAN is a generator that ignores its label. Logged as
@@ -133,8 +134,17 @@ class LabelEffect(pl.Callback):
         self.low = 0
         self.said = False
 
+    @classmethod
+    def of(cls, run: Run, settings: Plain) -> LabelEffect | None:
+        """For every method that translates."""
+        if not isinstance(run.method, Translation):
+            return None
+        logs = run.config["log"]
+        batch = run.data.validation_batch(int(logs["sample_rows"]))
+        return cls(batch, int(logs["every_n_steps"]), int(settings["patience"]))
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Adversarial)
+        assert isinstance(module, Translation)
         if module.step % self.every_n_steps or not trainer.is_global_zero:
             return
         effect = label_effect(module, self.batch)
@@ -152,7 +162,7 @@ class LabelEffect(pl.Callback):
             )
 
 
-def label_effect(module: Adversarial, batch: Batch) -> float:
+def label_effect(module: Translation, batch: Batch) -> float:
     """Mean |G(x, c1) - G(x, c2)| over neighbouring targets of every label, on [-1, 1]."""
     device = module.device
     effects = []

@@ -209,6 +209,13 @@ class DataModule(pl.LightningDataModule):
         self.train, self.test = prepared["train"], prepared["test"]
         self._ready = True
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which all processes together see about as many images as there are."""
+        self.setup()
+        count = sum(len(prepared) for prepared in self.train.values())
+        return max(1, round(count / (self.batch_size * self._place()[1])))
+
     def train_dataloader(self) -> StepLoader:
         """Batches from ``start_step`` to ``max_steps`` for this process's rank.
 

@@ -25,7 +25,7 @@ def write_report(
     path: Path,
     facts: Mapping[str, str],
     terms: Mapping[str, float],
-    grids: list[Path],
+    sections: list[list[str]],
     scores: Scores,
 ) -> None:
     """Write the report.
@@ -34,7 +34,7 @@ def write_report(
         path: report.md in the run folder.
         facts: what was trained, name to words.
         terms: the last values of the loss terms.
-        grids: sample grids, inside the run folder.
+        sections: further Markdown, lines of each; paths relative to the run folder.
         scores: what ``judge_embedded`` found; empty where the truth is not known.
     """
     lines = [f"# {facts['name']}", ""]
@@ -65,8 +65,8 @@ def write_report(
     if terms:
         lines += ["", "## Terms at the end", "", "| term | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in terms.items()]
-    for grid in grids:
-        lines += ["", f"![samples]({grid.relative_to(path.parent).as_posix()})"]
+    for section in sections:
+        lines += ["", *section] if section else []
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -24,10 +24,10 @@ from stargan.losses.gradient_penalty import (
     r1_penalty,
 )
 from stargan.losses.reconstruction import reconstruction_loss
-from stargan.methods.base import Adversarial, Terms
+from stargan.methods.base import Terms, Translation
 
 
-class StarGAN(Adversarial):
+class StarGAN(Translation):
     """The paper's equations (1) to (8).
 
     Args:

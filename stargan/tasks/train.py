@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from stargan import __version__, checkpoints, configs
+from stargan.callbacks.base import Run, RunCallback, build_callbacks
 from stargan.callbacks.checkpoint import Checkpoints, RanksAgree, StopCleanly
 from stargan.callbacks.progress import ProgressBar, duration
-from stargan.callbacks.sample_grid import SampleGrid
-from stargan.callbacks.terms import LabelEffect, TermLog
+from stargan.callbacks.terms import TermLog
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.training_report import Scores, judge_embedded, score_table, write_report
 from stargan.export import open_model
-from stargan.methods.base import Adversarial
+from stargan.methods.base import Method, Translation
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ def main(config: Plain) -> Path:
     check(config)
     data = build_data(config)
     data.setup("fit")
-    method = build_method(config, data)
+    max_steps = run_length(config, data)
+    method = build_method(config, data, max_steps)
     start = resume["stargan"]["step"] if resume else 0
-    max_steps = int(config["trainer"]["max_steps"])
     if start >= max_steps:
         raise UserError(
             f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
@@ -66,16 +66,20 @@ def main(config: Plain) -> Path:
         method.max_seconds = 60.0 * float(config["trainer"]["max_minutes"])
 
     run_dir = make_run_dir(config)
-    trainer, terms, stop = build_trainer(config, run_dir, data, console)
+    terms = TermLog(run_dir / "metrics.csv", int(config["log"]["every_n_steps"]))
+    run = Run(run_dir, config, data, method, terms, console, resumed=resume is not None)
+    chosen = build_callbacks(config["callbacks"], run)
+    trainer, stop = build_trainer(run, chosen, max_steps)
     if resume:
         trainer.callbacks.insert(0, checkpoints.Resume(resume))  # type: ignore[attr-defined]
     if trainer.is_global_zero:
         (run_dir / "config.yaml").write_text(
             configs.to_yaml({**config, "resume": None, "run_dir": str(run_dir)}), encoding="utf-8"
         )
-        introduce(console, config, run_dir, data, method, start, max_steps)
+        introduce(run, start, max_steps)
 
-    before = [p.detach().clone() for p in method.generator.parameters()]
+    first = next(iter(method.trained().values()))
+    before = [p.detach().clone() for p in first.parameters()]
     try:
         trainer.fit(method, datamodule=data)
     except torch.OutOfMemoryError as error:
@@ -83,11 +87,11 @@ def main(config: Plain) -> Path:
             f"out of memory on {method.device}: lower data.batch_size or data.image_size, "
             "or set trainer.precision=bf16-mixed."
         ) from error
-    after = [p.detach().cpu() for p in method.generator.parameters()]
+    after = [p.detach().cpu() for p in first.parameters()]
     if config["must_move"] and all(map(torch.equal, before, after)):
-        raise UserError("the generator has not moved: trainer.max_steps is below n_critic.")
+        raise UserError("the weights have not moved: trainer.max_steps is below n_critic.")
     if trainer.is_global_zero:
-        finish(console, config, run_dir, data, method, terms, stop)
+        finish(run, chosen, stop)
     if stop.exit_code:
         raise SystemExit(stop.exit_code)
     return run_dir
@@ -105,6 +109,8 @@ def check(config: Plain) -> None:
         "log.sample_rows": config["log"]["sample_rows"],
         "method.n_critic": config["method"].get("n_critic", 1),
     }
+    if trainer["max_epochs"] is not None:
+        positive["trainer.max_epochs"] = trainer["max_epochs"]
     for key, value in positive.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key}={value} must be a whole number of at least 1.")
@@ -129,7 +135,15 @@ def build_data(config: Plain) -> DataModule:
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
 
 
-def build_method(config: Plain, data: DataModule) -> Adversarial:
+def run_length(config: Plain, data: DataModule) -> int:
+    """The steps of the whole run: ``trainer.max_steps``, or ``trainer.max_epochs`` in steps."""
+    epochs = config["trainer"]["max_epochs"]
+    if epochs is None:
+        return int(config["trainer"]["max_steps"])
+    return int(epochs) * data.steps_per_epoch
+
+
+def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
     """The method of a configuration, its sizes taken from the data."""
     settings = {k: v for k, v in config["method"].items() if k not in ("schedule", "precision")}
     return checkpoints.build_method(
@@ -138,7 +152,7 @@ def build_method(config: Plain, data: DataModule) -> Adversarial:
             "labels": data.labels.to_plain(),
             "image": {"size": list(data.image_size), "crop": dict(data.crops)},
             "schedule": config["schedule"],
-            "max_steps": int(config["trainer"]["max_steps"]),
+            "max_steps": max_steps,
             "seed": int(config["seed"]),
             "training": {
                 "experiment": config["name"],
@@ -171,15 +185,17 @@ def make_run_dir(config: Plain) -> Path:
 
 
 def build_trainer(
-    config: Plain, run_dir: Path, data: DataModule, console: Console
-) -> tuple[pl.Trainer, TermLog, StopCleanly]:
-    """Lightning's Trainer with our callbacks.
+    run: Run, chosen: list[RunCallback], max_steps: int
+) -> tuple[pl.Trainer, StopCleanly]:
+    """Lightning's Trainer with the chosen callbacks and those that every run has.
 
     Lightning counts the steps of both optimizers, so it is not told of ``max_steps``: one epoch
     whose loader is exactly as long as the run.
     """
+    config = run.config
     settings = dict(config["trainer"])
-    max_steps, max_minutes = int(settings.pop("max_steps")), settings.pop("max_minutes")
+    max_minutes = settings.pop("max_minutes")
+    del settings["max_steps"], settings["max_epochs"]
     logs, saves = config["log"], config["checkpoint"]
     several = settings["devices"] not in (1, "1") or int(settings["num_nodes"]) > 1
     if settings["precision"] == "auto":
@@ -187,21 +203,21 @@ def build_trainer(
     if settings["strategy"] == "auto" and several:
         # D's and G's backward passes each leave the other's parameters unused.
         settings["strategy"] = "ddp_find_unused_parameters_true"
-    batch = data.validation_batch(int(logs["sample_rows"]))
-    terms = TermLog(run_dir / "metrics.csv", int(logs["every_n_steps"]))
     stop = StopCleanly(max_minutes)
-    samples = SampleGrid(batch, run_dir / "samples", int(logs["samples_every_n_steps"]))
+    folder = run.folder / "checkpoints"
     callbacks: list[pl.Callback] = [
-        LabelEffect(batch, int(logs["every_n_steps"])),
-        terms,
-        ProgressBar(max_steps, max_minutes, terms, console),
-        samples,
-        Checkpoints(run_dir / "checkpoints", int(saves["every_n_steps"]), int(saves["keep"])),
+        # What a callback measures at a step goes into that step's row: the log comes after them.
+        *chosen,
+        run.terms,
+        ProgressBar(max_steps, max_minutes, run.terms, run.console),
+        Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"])),
         stop,
         RanksAgree(),
     ]
     loggers = (
-        [TensorBoardLogger(run_dir, name="", version="tensorboard")] if logs["tensorboard"] else []
+        [TensorBoardLogger(run.folder, name="", version="tensorboard")]
+        if logs["tensorboard"]
+        else []
     )
     try:
         trainer = pl.Trainer(
@@ -214,13 +230,13 @@ def build_trainer(
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            default_root_dir=str(run_dir),
+            default_root_dir=str(run.folder),
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
             f"the trainer refuses its settings: {configs.first_sentence(error)}."
         ) from error
-    return trainer, terms, stop
+    return trainer, stop
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -232,74 +248,62 @@ def has_bfloat16(accelerator: str) -> bool:
     return False
 
 
-def introduce(
-    console: Console,
-    config: Plain,
-    run_dir: Path,
-    data: DataModule,
-    method: Adversarial,
-    start: int,
-    max_steps: int,
-) -> None:
+def introduce(run: Run, start: int, max_steps: int) -> None:
     """Say what is about to happen: data, label -> index -> count, sizes, where it goes."""
-    sizes = [
-        sum(p.numel() for p in net.parameters()) / 1e6
-        for net in (method.generator, method.discriminator)
-    ]
+    method, console = run.method, run.console
+    sizes = {
+        letter: sum(p.numel() for p in net.parameters()) for letter, net in method.trained().items()
+    }
     console.print(
-        f"[bold]{config['name']}[/bold]  {type(method).__name__}, "
-        f"G {sizes[0]:.1f}M + D {sizes[1]:.1f}M parameters"
+        f"[bold]{run.config['name']}[/bold]  {type(method).__name__}, "
+        f"{' + '.join(f'{letter} {n / 1e6:.1f}M' for letter, n in sizes.items())} parameters"
     )
-    for line in data.describe():
+    for line in run.data.describe():
         console.print(line, markup=False, soft_wrap=True)
     since = f" from step {start}" if start else ""
-    console.print(
-        f"{max_steps} discriminator steps{since}, a generator step every {method.n_critic}"
-    )
-    console.print(f"run folder: {run_dir}\n", markup=False, soft_wrap=True)
+    turns = f"discriminator steps{since}, a generator step every {method.n_critic}"
+    console.print(f"{max_steps} {turns if len(sizes) > 1 else 'steps' + since}")
+    console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
 
 
-def finish(
-    console: Console,
-    config: Plain,
-    run_dir: Path,
-    data: DataModule,
-    method: Adversarial,
-    terms: TermLog,
-    stop: StopCleanly,
-) -> None:
-    """Export the generator, judge the export where the truth is known, write the report."""
-    path = checkpoints.export(method, run_dir / "generator.safetensors")
+def finish(run: Run, chosen: list[RunCallback], stop: StopCleanly) -> None:
+    """Export what was trained, judge it where the truth is known, write the report."""
+    config, data, method, console = run.config, run.data, run.method, run.console
+    path = checkpoints.export(method, run.folder)
     cut_short = stop.exit_code != 0
     scores: Scores = {}
-    if not cut_short:
+    if isinstance(method, Translation) and not cut_short:
         scores = judge_embedded(open_model(path, method.device), data, config["data"], console)
+    networks = ", ".join(
+        str(value["_target_"]) for value in config["method"].values() if isinstance(value, dict)
+    )
     facts = {
         "name": config["name"],
-        "method": f"{type(method).__name__}, {config['method']['generator']['_target_']}",
+        "method": f"{type(method).__name__}, {networks}",
         "labels": ", ".join(method.labels.names),
         "image size": " x ".join(str(n) for n in data.image_size),
-        "steps": f"{method.step} of D, {method.generator_steps} of G in {duration(method.seconds)}"
+        "steps": f"{method.progress()} in {duration(method.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
     skipped = sum(data.skipped.values())
     if skipped:
         facts["data"] = f"{skipped} unreadable images were skipped"
-    grids = sorted((run_dir / "samples").glob(f"step_{method.step:08d}*.png"))
-    report = run_dir / "report.md"
-    write_report(report, facts, terms.latest, grids, scores)
+    report = run.folder / "report.md"
+    sections = [callback.report() for callback in chosen]
+    write_report(report, facts, run.terms.latest, sections, scores)
     console.print()
     for source, (rows, _) in scores.items():
         console.print(score_table(source, rows))
-    console.print(f"steps      {facts['steps']}", markup=False)
-    for name, where in {
-        "samples": run_dir / "samples",
-        "generator": path,
-        "report": report,
-    }.items():
-        console.print(f"{name:<10} {where}", markup=False, soft_wrap=True)
+    said = {"steps": facts["steps"]}
+    for callback in chosen:
+        said |= callback.summary()
+    said |= {path.stem: str(path), "report": str(report)}
+    for name, words in said.items():
+        console.print(f"{name:<10} {words}", markup=False, soft_wrap=True)
     if cut_short:
-        console.print(f"go on with: stargan train resume={run_dir}", markup=False, soft_wrap=True)
+        console.print(
+            f"go on with: stargan train resume={run.folder}", markup=False, soft_wrap=True
+        )
 
 
 def quieten(console: Console) -> None:

@@ -101,11 +101,11 @@ def test_judge_reads_held_out_faces_and_is_kept(tmp_path: Path) -> None:
 
 def test_report_names_its_figures(faces: SyntheticFaces, tmp_path: Path) -> None:
     rows = score(Planted(faces, "same"), faces, 0, Oracle(faces), SIZE, COUNT)
-    grid = tmp_path / "samples" / "a.png"
     path = tmp_path / "report.md"
     real = dict.fromkeys(faces.space.names, 0.99)
     facts = {"name": "demo", "steps": "3 of D"}
-    write_report(path, facts, {"D/adv": 1.5}, [grid], {"faces": (rows, real)})
+    sections: list[list[str]] = [["![samples](samples/a.png)"], []]
+    write_report(path, facts, {"D/adv": 1.5}, sections, {"faces": (rows, real)})
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# demo\n")
     assert "| Male | 0.0% | 100.0% | 0.0000 | 0.0000 | 24 | 99.0% |" in text

@@ -167,7 +167,7 @@ def test_joint_training_is_the_same_code(
 
 def test_smoke_sees_a_generator_that_does_not_move(class_folder: Path, tmp_path: Path) -> None:
     cli.run(arguments(class_folder, tmp_path / "fine", "debug=smoke", "n_critic=1"))
-    with pytest.raises(UserError, match="has not moved"):
+    with pytest.raises(UserError, match="have not moved"):
         cli.run(arguments(class_folder, tmp_path / "still", "debug=smoke", "n_critic=100"))
 
 

@@ -1,0 +1,93 @@
+"""Callbacks that a configuration chooses, and what they are told of the run.
+
+``conf/callbacks/NAME.yaml`` lists them by name, each with its ``_target_`` and settings. A callback
+decides by itself whether it has anything to do for the method at hand, so one list serves all.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from stargan.contracts import Plain, UserError
+from stargan.data.datamodule import DataModule
+from stargan.methods.base import Method
+
+if TYPE_CHECKING:
+    from stargan.callbacks.terms import TermLog
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run, as callbacks see it.
+
+    Attributes:
+        folder: the run folder.
+        config: the whole resolved configuration.
+        data: set up.
+        method: with its weights, before training.
+        terms: the log of terms; what a callback puts into ``method.terms`` in
+            ``on_train_batch_end`` is logged.
+        console: for words to the user.
+        resumed: whether the run goes on from a checkpoint.
+    """
+
+    folder: Path
+    config: Plain
+    data: DataModule
+    method: Method
+    terms: TermLog
+    console: Console
+    resumed: bool = False
+
+
+class RunCallback(pl.Callback):
+    """A callback that ``conf/callbacks`` may name."""
+
+    @classmethod
+    def of(cls, run: Run, settings: Plain) -> RunCallback | None:
+        """The callback of a run, or None when it has nothing to do there.
+
+        Args:
+            run: the run.
+            settings: from the yaml, without ``_target_``.
+        """
+        raise NotImplementedError
+
+    def report(self) -> list[str]:
+        """Lines of Markdown for report.md at the end of the run; paths relative to its folder."""
+        return []
+
+    def summary(self) -> dict[str, str]:
+        """What to print at the end of the run, name to words."""
+        return {}
+
+
+def build_callbacks(described: Mapping[str, Plain | None], run: Run) -> list[RunCallback]:
+    """The callbacks of a configuration in its order; null leaves one out.
+
+    Raises:
+        UserError: a target that is no callback of this package, wrong settings.
+    """
+    built = []
+    for name, plain in described.items():
+        if plain is None:
+            continue
+        settings = dict(plain)
+        target = str(settings.pop("_target_", ""))
+        module, _, title = target.rpartition(".")
+        if not module.startswith("stargan.callbacks."):
+            raise UserError(f"callbacks.{name}: '{target}' is not part of stargan.callbacks.")
+        try:
+            made = getattr(importlib.import_module(module), title).of(run, settings)
+        except (ImportError, AttributeError, KeyError) as error:
+            raise UserError(f"callbacks.{name} cannot be built: {error}.") from error
+        if made is not None:
+            built.append(made)
+    return built
