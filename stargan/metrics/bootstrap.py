@@ -71,7 +71,8 @@ def mean_interval(
         return Estimate(value, float("nan"), float("nan"), count)
     if value in (0.0, 1.0) and bool((data == value).all()):
         edge = (0.5 - LEVEL / 2) ** (1 / size)
-        return Estimate(value, *((0.0, 1 - edge) if value == 0 else (edge, 1.0)), count)
+        low, high = (0.0, 1 - edge) if value == 0 else (edge, 1.0)
+        return Estimate(value, low, high, count)
     sums = torch.zeros(size, dtype=torch.float64).index_add_(0, place, data).numpy()
     counts = np.bincount(place.numpy(), minlength=size)
     rng = np.random.default_rng(seed)
@@ -79,8 +80,8 @@ def mean_interval(
     for start in range(0, draws, 100):  # a hundred rows at a time: 20,000 images fit easily
         weight = rng.multinomial(size, np.full(size, 1 / size), min(100, draws - start))
         means[start : start + 100] = (weight @ sums) / (weight @ counts)
-    low, high = np.quantile(means, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    return Estimate(value, float(low), float(high), count)
+    low, high = np.quantile(means, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]).tolist()
+    return Estimate(value, low, high, count)
 
 
 def jackknife_interval(value: float, left_out: Sequence[float], count: int) -> Estimate:
