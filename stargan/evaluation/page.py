@@ -403,7 +403,8 @@ figcaption{color:var(--soft);font-size:.86rem;margin-top:6px;max-width:60em}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:6px 10px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap;
 vertical-align:top}
-thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom;line-height:1.25}
+thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom;
+line-height:1.25}
 th:first-child{text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper)}
 small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}

@@ -12,7 +12,7 @@ import torch
 from stargan.contracts import UserError
 from stargan.evaluation.page import Page
 
-VOID = {"meta", "img", "path", "circle", "br"}
+VOID = {"meta", "img"}
 
 
 class Balance(HTMLParser):
