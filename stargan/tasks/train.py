@@ -158,9 +158,17 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
                 "experiment": config["name"],
                 "version": __version__,
                 "date": time.strftime("%Y-%m-%d"),
+                # Not where the images lie: that is nobody's business who is given the file.
+                "data": without_roots(config["data"]),
             },
         }
     )
+
+
+def without_roots(data: Plain) -> Plain:
+    """Data settings with every root left open."""
+    found = {k: without_roots(v) if isinstance(v, dict) else v for k, v in data.items()}
+    return found | ({"root": None} if "root" in found else {})
 
 
 def make_run_dir(config: Plain) -> Path:
