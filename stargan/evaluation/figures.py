@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from stargan.evaluation.test_set import TestSet, Wish
 from stargan.evaluation.translate_set import Records, Table
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import Estimate, deal, jackknife_interval, mean_interval
+from stargan.metrics.classification import Confusion, reading
 from stargan.metrics.fid import fid, inception_score, kid
 
 FEW = 50
@@ -96,23 +97,23 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """What the judge reads where a label was wanted.
+class Readings:
+    """What the judge reads of one exclusive group.
 
     Attributes:
-        names: the possible answers; ``counts[i][j]`` images were to be ``names[i]`` and were read
-            as ``names[j]``. Of an exclusive group the last answer is ``none``.
-        counts: of translations.
-        real: of real images, by the label they have.
+        translations: rows: what was wanted.
+        real: of the real test images; rows: what they are.
     """
 
-    names: list[str]
-    counts: list[list[int]]
-    real: list[list[int]]
+    translations: Confusion
+    real: Confusion
 
     def to_plain(self) -> Plain:
         """For report.json."""
-        return {"names": self.names, "translations": self.counts, "real": self.real}
+        return {
+            name: {"names": list(c.names), "counts": c.counts.tolist()}
+            for name, c in (("translations", self.translations), ("real", self.real))
+        }
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,13 @@ class SetFigures:
         title: from which images: ``all images`` or ``neutral images``.
         rows: one per wish.
         overall: means over the rows, shares over all translations.
-        confusions: one per exclusive group or lone label.
+        confusions: one per exclusive group; of a lone label the rows say all.
     """
 
     title: str
     rows: list[Row]
     overall: Row
-    confusions: list[Confusion]
+    confusions: list[Readings]
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -306,37 +307,13 @@ def _ordered(found: dict[str, Estimate]) -> dict[str, Estimate]:
     return {k: found[k] for k in keys if k in found}
 
 
-def _confusions(fake: Table, real: Table, test: TestSet) -> list[Confusion]:
-    """One for each exclusive group and each lone label."""
-    space, found, done = test.space, [], set()
-    for name in space.names:
-        group = space.group_of(name)
-        if group in done:
-            continue
-        done.add(group)
-        index = [space.index(n) for n in group]
-        if len(group) == 1:
-            names = [name, f"not {name}"]
-        else:
-            names = [*group] if space.categorical else [*group, "none"]
-
-        def answer(labels: Tensor, index: list[int] = index) -> Tensor:
-            part = labels[:, index] > 0.5
-            return torch.where(part.any(1), part.double().argmax(1), len(index))
-
-        def count(
-            wanted: Tensor,
-            logits: Tensor,
-            names: list[str] = names,
-            answer: Callable[[Tensor], Tensor] = answer,
-        ) -> list[list[int]]:
-            pair = answer(wanted) * len(names) + answer(space.read(logits))
-            table: list[list[int]] = (
-                torch.bincount(pair, minlength=len(names) ** 2).view(len(names), -1).tolist()
-            )
-            return table
-
-        asked = torch.tensor([w.label in index for w in test.wishes])[fake["wish"]]
-        counts = count(fake["target"][asked], fake["logits"][asked])
-        found.append(Confusion(names, counts, count(real["label"], real["logits"])))
+def _confusions(fake: Table, real: Table, test: TestSet) -> list[Readings]:
+    """One for each exclusive group."""
+    space = test.space
+    of_real = reading(space.read(real["logits"]), real["label"], space).confusions
+    found = []
+    for i, group in enumerate(space.groups):
+        asked = torch.tensor([space.names[w.label] in group for w in test.wishes])[fake["wish"]]
+        of_fakes = reading(space.read(fake["logits"][asked]), fake["target"][asked], space)
+        found.append(Readings(of_fakes.confusions[i], of_real[i]))
     return found

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch.nn.functional import pad
+
 from stargan.contracts import Plain
-from stargan.evaluation.figures import FEW, FIGURES, Confusion, Row, SetFigures
+from stargan.evaluation.figures import FEW, FIGURES, Readings, Row, SetFigures
 from stargan.evaluation.page import Page, Picture, write_text
 from stargan.metrics.bootstrap import Estimate
 
@@ -241,12 +243,14 @@ def _source(page: Page, source: SourceResult, title: str) -> None:
         _pictures(page, pictures)
     for figures in source.sets:
         if len(source.sets) > 1:
-            page.heading(f"From {figures.title}", 3)
+            page.heading(f"{title}, from {figures.title}")
             if figures is not source.sets[0]:
                 page.text(verdict(figures))
         figure_tables(page, figures, source)
-        for confusion in figures.confusions:
-            _confusion(page, confusion, source.judge)
+        if figures.confusions:
+            page.heading("What the judge reads", 3)
+        for readings in figures.confusions:
+            _confusion(page, readings, source.judge)
     for pictures in source.pictures:
         if pictures not in random:
             _pictures(page, pictures)
@@ -262,7 +266,8 @@ def _table(page: Page, title: str, rows: Sequence[Row], keys: Sequence[str], wor
     present = [k for k in keys if any(k in row.figures for row in rows)]
     if not present:
         return
-    columns = [title]
+    page.heading(title, 3)
+    columns = ["label"]
     cells: list[list[str]] = [[row.name] for row in rows]
     for key in present:
         figure = FIGURES[key]
@@ -273,7 +278,7 @@ def _table(page: Page, title: str, rows: Sequence[Row], keys: Sequence[str], wor
             columns.append(f"{figure.head}, real")
             for line, row in zip(cells, rows, strict=True):
                 line.append(_shown(row.figures.get(figure.real), figure.style))
-    columns.append("translated")
+    columns.append("translations")
     for line, row in zip(cells, rows, strict=True):
         line.append(f"{row.figures['error'].count:,}")
     beside = "real_error" if "error" in present else "real_diversity"
@@ -298,20 +303,18 @@ def _range(value: Estimate, style: str) -> str:
     return f"{low.removesuffix('%')} to {high}"
 
 
-def _confusion(page: Page, confusion: Confusion, judge: str) -> None:
-    names = confusion.names
-    columns = ["wanted, read as", *names, "translated", *(f"real: {n}" for n in names), "real"]
-    rows = []
-    for name, counts, real in zip(names, confusion.counts, confusion.real, strict=True):
-        if sum(counts) + sum(real) == 0:
-            continue
-        rows.append([name, *_shares(counts), f"{sum(counts):,}", *_shares(real), f"{sum(real):,}"])
-    page.table(
-        columns,
-        rows,
-        f"What the judge reads, by what was wanted; on the right of real images, by what they are. "
-        f"Judge: {judge}.",
-    )
+def _confusion(page: Page, readings: Readings, judge: str) -> None:
+    pair = readings.translations, readings.real
+    names = max((c.names for c in pair), key=len)  # one of them may lack the answer "none"
+    columns = ["wanted, read as", *names, "translations", *(f"real: {n}" for n in names), "real"]
+    tables = [pad(c.counts, (0, len(names) - len(c.names)) * 2).tolist() for c in pair]
+    rows = [
+        [name, *_shares(counts), f"{sum(counts):,}", *_shares(real), f"{sum(real):,}"]
+        for name, counts, real in zip(names, *tables, strict=True)
+        if sum(counts) + sum(real)
+    ]
+    words = "Rows: what was wanted; on the right of real images, what they are."
+    page.table(columns, rows, f"{words} Judge: {judge}.")
 
 
 def _shares(counts: Sequence[int]) -> list[str]:
@@ -340,7 +343,7 @@ def _compare(
     rows.append(["mean ± deviation", *spread, ""])
     first = results[0].sources[source]
     page.table(
-        [title, *(FIGURES[k].head for k in present), "translated"],
+        [title, *(FIGURES[k].head for k in present), "translations"],
         rows,
         f"All labels together. Judge: {first.judge}. Features: {first.features}. "
         f"Identity: {first.distance}. Last row: mean over the models and their standard deviation.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from stargan.callbacks.terms import read_terms
 from stargan.contracts import Plain, RegionImages, UserError
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.figures import figures
-from stargan.evaluation.judge import cached_judge
+from stargan.evaluation.judge import judge_of_faces
 from stargan.evaluation.origin import run_folder
 from stargan.evaluation.report import ModelResult, SourceResult, verdict, warnings, write_evaluation
 from stargan.evaluation.test_set import TestSet
@@ -88,7 +88,9 @@ def main(config: Plain) -> list[ModelResult]:
             for name in data.test:
                 test = TestSet(data, name, model.labels, config["count"])
                 if name not in judges:
-                    judges[name] = given or own_judge(data, name, config["data"][name], console)
+                    judges[name] = given or own_judge(
+                        data, name, config["data"][name], device, console
+                    )
                 judge, judge_name = judges[name]
                 tools = judge_instruments(judge, test.space, judge_name)
                 if inception is not None:
@@ -194,7 +196,9 @@ def evaluation_data(settings: Plain, model: Model) -> DataModule:
     return data
 
 
-def own_judge(data: DataModule, name: str, settings: Plain, console: Console) -> tuple[Judge, str]:
+def own_judge(
+    data: DataModule, name: str, settings: Plain, device: torch.device, console: Console
+) -> tuple[Judge, str]:
     """The judge of a source of embedded faces, trained once and kept.
 
     Raises:
@@ -208,7 +212,9 @@ def own_judge(data: DataModule, name: str, settings: Plain, console: Console) ->
             f"stargan train experiment={known}_classifier data.root=FOLDER run_dir=JUDGE, and add "
             "judge=JUDGE."
         )
-    return embedded_judge(data, name, settings, console)
+    judge = judge_of_faces(data, name, settings, console)
+    judge.network.to(device)
+    return judge, f"small classifier, trained on {len(train):,} drawn faces"
 
 
 def evaluate_source(
@@ -313,7 +319,9 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
     for result in results:
         training = result.training
         words = [f"`{result.file}`"]
-        words += [f"{k} {training[k]}" for k in ("method", "experiment", "steps") if k in training]
+        method = str(training.get("method", "")).rpartition(".")[2]
+        words += [method] if method else []
+        words += [f"{k} {training[k]}" for k in ("experiment", "steps") if k in training]
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
     found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].sources)
     found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].sources))
@@ -322,17 +330,3 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
     )
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
     return found
-
-
-def embedded_judge(
-    data: DataModule, name: str, settings: Mapping[str, Any], console: Console
-) -> tuple[Judge, str]:
-    train = data.train[name].images
-    identity = str(sorted(settings.items()))
-    judge = cached_judge(train, data.image_size, identity)
-    from stargan.labels import JointLabelSpace
-
-    return (
-        Judge(judge.network, JointLabelSpace([train.space]), (32, 32)),
-        f"small classifier of {name}, trained on {len(train):,} drawn faces",
-    )

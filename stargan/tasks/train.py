@@ -300,7 +300,7 @@ def finish(run: Run, chosen: list[RunCallback], stop: StopCleanly) -> None:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections, scores)
     console.print()
-    for source, (rows, _) in scores.items():
+    for source, rows in scores.items():
         console.print(score_table(source, rows))
     said = {"steps": facts["steps"]}
     for callback in chosen:
