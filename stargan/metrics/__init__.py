@@ -1,0 +1,1 @@
+"""Pure maths and small running states; no trainer."""
