@@ -30,8 +30,9 @@ def ranking_accuracy(real_score: Tensor, fake_score: Tensor) -> Tensor:
         A scalar in [0, 1] on their device; NaN where scores are not finite.
     """
     real, fake = (s.detach().float().reshape(len(s), -1).mean(1) for s in (real_score, fake_score))
-    right = (real[:, None] - fake[None, :]).sign().mean()
-    return 0.5 + 0.5 * right
+    ahead = real[:, None] - fake[None, :]
+    # The sign of NaN is 0: what is not finite has to be carried on.
+    return 0.5 + 0.5 * (ahead.sign() + 0 * ahead).mean()
 
 
 def gradient_rms(parameters: Iterable[Tensor]) -> Tensor | None:
