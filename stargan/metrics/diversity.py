@@ -1,7 +1,8 @@
-"""Does G make the variety of the data? Bins, distances, duplicates, Inception Score.
+"""Does G make the variety of the data? Bins, distances, duplicates.
 
 Everything works on rows of numbers ``(N, F)``: pixels of thumbnails (``thumbnails``) while
-training, features of a named network in an evaluation. FID is in ``metrics.fid``.
+training, features of a named network in an evaluation. FID and the
+Inception Score are in ``metrics.fid``.
 """
 
 from __future__ import annotations
@@ -120,21 +121,6 @@ def birthday_support(points: Tensor, distance: float) -> float:
     close = int((torch.pdist(points) < distance).sum())
     pairs = len(points) * (len(points) - 1) / 2
     return pairs / close if close else math.inf
-
-
-def inception_score(logits: Tensor, splits: int = 1) -> tuple[float, float]:
-    """``exp(E KL(p(y|x) || p(y)))`` of a classifier's logits ``(N, classes)``: mean, deviation.
-
-    Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016. Between 1 and the number
-    of classes. Depends on the classifier: name it beside the number.
-    """
-    scores = []
-    for part in logits.double().chunk(splits):
-        log_p = part.log_softmax(1)
-        marginal = log_p.exp().mean(0, keepdim=True).clamp(min=1e-300).log()
-        scores.append(float((log_p.exp() * (log_p - marginal)).sum(1).mean().exp()))
-    mean = sum(scores) / len(scores)
-    return mean, math.sqrt(sum((s - mean) ** 2 for s in scores) / len(scores))
 
 
 @dataclass(frozen=True)
