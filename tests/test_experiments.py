@@ -1,4 +1,4 @@
-"""Every experiment, and every method on several kinds of data, trains a few steps, moves and is exported."""
+"""Every experiment, and every method on several kinds of data, trains a few steps and exports."""
 
 from __future__ import annotations
 
