@@ -154,3 +154,5 @@ def test_bad_settings_are_refused() -> None:
         make(size=30)
     with pytest.raises(UserError, match="unknown adversarial loss"):
         make(adversarial="bce")
+    with pytest.raises(UserError, match="two numbers"):
+        make(betas=[0.5])
