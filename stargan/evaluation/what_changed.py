@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan import cam, images
+from stargan import images
 from stargan.contracts import Translate
 from stargan.evaluation.figures import certainty
 from stargan.evaluation.report import Pictures
@@ -39,12 +40,24 @@ def has_maps(judge: Judge) -> bool:
 def maps(judge: Judge, image: Tensor, label: Tensor) -> list[Image.Image]:
     """The class activation map of one label each, laid over the images.
 
+    Source: Zhou et al., CVPR 2016, equation (2): ``M = sum_k w_k f_k``.
+
     Args:
         image: ``(B, 3, H, W)``.
         label: ``(B,)`` int64, the judge's own number of the label.
     """
-    found = cam.normalise(cam.class_activation_map(judge, image, label))
-    return [cam.overlay(one, heat) for one, heat in zip(image, found, strict=True)]
+    network: Any = judge.network
+    with torch.inference_mode():
+        found = network.maps(judge.prepare(image)).float()
+        weight = network.head.weight[label.to(judge.device)].float()
+        heat = torch.einsum("bkhw,bk->bhw", found, weight).clamp_min(0)
+        heat = heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-8)
+        size = image.shape[-2:]
+        heat = torch.nn.functional.interpolate(heat[:, None], size, mode="bilinear")[:, 0].cpu()
+    colours = matplotlib.colormaps["jet"](heat.numpy())[..., :3]
+    grey = images.to_uint8(image).float().mean(1).div(255).cpu().numpy()[..., None]
+    mixed = (255 * (0.5 * grey + 0.5 * colours)).round().astype(np.uint8)
+    return [Image.fromarray(one) for one in mixed]
 
 
 def changed_columns(judge: Judge | None) -> list[str]:
