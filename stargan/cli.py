@@ -84,6 +84,8 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
               all                  every label in turn, the paper's row
   output=     folder for the PNGs and contact_sheet.png
   labels=     labels you know of the input, like Male=1; the others are read off the image
+  cam=true    also NAME_cam.png: what changed, and where a judge looks before and after;
+              judge=RUN_OR_FILE, a classifier of the labels (embedded faces need none)
   batch_size=16   device=auto   contact_sheet=true   on_error=skip|raise
 
 A joint model takes labels of all its data sets and chooses the mask by itself.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan import images
-from stargan.contracts import Translate
+from stargan import cam, images
+from stargan.contracts import Translate, UserError
 from stargan.evaluation.figures import certainty
 from stargan.evaluation.report import Pictures
 from stargan.evaluation.test_set import TestSet
@@ -34,30 +33,22 @@ def difference(before: Tensor, after: Tensor) -> Image.Image:
 
 def has_maps(judge: Judge) -> bool:
     """Whether the judge's network ends in global average pooling and so has activation maps."""
-    return hasattr(judge.network, "maps")
+    try:
+        cam.check_maps(judge)
+    except UserError:
+        return False
+    return True
 
 
 def maps(judge: Judge, image: Tensor, label: Tensor) -> list[Image.Image]:
     """The class activation map of one label each, laid over the images.
 
-    Source: Zhou et al., CVPR 2016, equation (2): ``M = sum_k w_k f_k``.
-
     Args:
         image: ``(B, 3, H, W)``.
         label: ``(B,)`` int64, the judge's own number of the label.
     """
-    network: Any = judge.network
-    with torch.inference_mode():
-        found = network.maps(judge.prepare(image)).float()
-        weight = network.head.weight[label.to(judge.device)].float()
-        heat = torch.einsum("bkhw,bk->bhw", found, weight).clamp_min(0)
-        heat = heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-8)
-        size = image.shape[-2:]
-        heat = torch.nn.functional.interpolate(heat[:, None], size, mode="bilinear")[:, 0].cpu()
-    colours = matplotlib.colormaps["jet"](heat.numpy())[..., :3]
-    grey = images.to_uint8(image).float().mean(1).div(255).cpu().numpy()[..., None]
-    mixed = (255 * (0.5 * grey + 0.5 * colours)).round().astype(np.uint8)
-    return [Image.fromarray(one) for one in mixed]
+    found = cam.normalise(cam.class_activation_map(judge, image, label, relative=True)).cpu()
+    return [cam.overlay(one, heat) for one, heat in zip(image.cpu(), found, strict=True)]
 
 
 def changed_columns(judge: Judge | None) -> list[str]:
@@ -189,9 +180,14 @@ def _cases(
 
 
 def changed_sheet(
-    judge: Judge, before: Tensor, after: Tensor, label: Tensor, names: Sequence[str]
+    judge: Judge,
+    before: Sequence[Image.Image],
+    after: Sequence[Image.Image],
+    label: Sequence[int],
+    names: Sequence[str],
 ) -> Image.Image:
-    """``changed_rows`` as one captioned picture."""
-    rows = changed_rows(judge, before, after, label)
+    """``changed_rows`` of PIL images of one size as one captioned picture."""
+    pair = [torch.stack([images.to_tensor(i) for i in side]) for side in (before, after)]
+    rows = changed_rows(judge, *pair, torch.tensor(list(label)))
     whole = [[tile for tile in row if tile is not None] for row in rows]
     return images.grid(whole, changed_columns(judge), list(names))
