@@ -17,6 +17,7 @@ TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
     "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
+    "cam": "shows where a judge sees a label, and how well that finds it",
     "sample": "makes images from noise with a trained model",
 }
 
@@ -59,6 +60,7 @@ often changed:
   data.image_size=64             pixels, or [height,width]
   data.batch_size=16             per device
   data.on_error=skip             leave out unreadable images instead of stopping
+  network=vggnet_gap             of a classifier: {networks}
   trainer.max_steps=20000        discriminator steps
   trainer.max_minutes=60         stop after an hour of training
   trainer.devices=4              processes or GPUs; the right strategy is chosen
@@ -127,7 +129,30 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
   batch_size=64   device=auto   sheet=true
 """
 
-HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP, "evaluate": EVALUATE_HELP}
+CAM_HELP = """\
+usage: stargan cam model=JUDGE input=FILE_OR_FOLDER class=LABELS output=DIR
+       stargan cam model=JUDGE data=NAME output=DIR
+
+  model=      a classifier: a run folder, a checkpoint (.ckpt) or a classifier.safetensors
+              (stargan train experiment=demo_classifier); its network must end in global average
+              pooling, as all of network= but alexnet
+  input=      an image or a folder of images
+  class=      Blond_Hair, or Blond_Hair,Male, or all (default): labels whose maps are drawn
+  output=     folder for STEM_LABEL.png and contact_sheet.png
+  data=NAME   data whose regions are known (attributes, expressions, attributes_expressions):
+              classification and localisation error, in localisation.md, with examples
+  batch_size=32   device=auto   on_error=skip|raise
+
+What speaks for the label is coloured, the warmer the more, each map scaled to its own maximum; a
+picture without colour has nothing that speaks for it.
+"""
+
+HELPS = {
+    "cam": CAM_HELP,
+    "translate": TRANSLATE_HELP,
+    "sample": SAMPLE_HELP,
+    "evaluate": EVALUATE_HELP,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -224,7 +249,10 @@ def help_text(task: str) -> str:
         return "\n".join(f"  {name:<16}{words}" for name, words in configs.options(group).items())
 
     return TRAIN_HELP.format(
-        experiments=listing("experiment"), methods=listing("method"), debug=listing("debug")
+        experiments=listing("experiment"),
+        methods=listing("method"),
+        debug=listing("debug"),
+        networks=", ".join(configs.options("network")),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
 TEXT_KEYS = re.compile(
-    r"^(to|input|output|model|inception|lpips|run_dir|resume|name|known"
+    r"^(to|class|input|output|model|inception|lpips|run_dir|resume|name|known"
     r"|.*\bjudge|.*\broot|.*\bweights)$"
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
@@ -155,7 +155,7 @@ def quote(text: str) -> str:
     key, _, value = text.partition("=")
     if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
         return text
-    if key not in ("to", "name", "known"):
+    if key not in ("to", "class", "name", "known"):
         value = str(Path(value).expanduser())
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
