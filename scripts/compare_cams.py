@@ -22,7 +22,7 @@ NETWORKS: dict[str, list[str]] = {
     # A quarter of the channels: the whole VGG is sixteen times as much work.
     "vggnet_gap": ["method.classifier.width=0.25"],
     "googlenet_gap": [],
-    "resnet18": [],
+    "resnet18": ["method.classifier.imagenet_scale=false"],
 }
 SETTINGS = [
     *("experiment=demo_classifier", "data=attributes_expressions", "data.mixed=true"),

@@ -141,7 +141,7 @@ usage: stargan cam model=JUDGE input=FILE_OR_FOLDER class=LABELS output=DIR
   output=     folder for STEM_LABEL.png and contact_sheet.png
   data=NAME   data whose regions are known (attributes, expressions, attributes_expressions):
               classification and localisation error, in localisation.md, with examples
-  batch_size=32   device=auto   on_error=skip|raise
+  threshold=0.2   batch_size=32   device=auto   on_error=skip|raise
 
 What speaks for the label is coloured, the warmer the more, each map scaled to its own maximum; a
 picture without colour has nothing that speaks for it.

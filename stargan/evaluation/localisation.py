@@ -80,6 +80,7 @@ def locate_labels(
     judge: Judge,
     data: DataModule,
     name: str,
+    share: float = cam.SHARE,
     batch_size: int = 32,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[Case]:
@@ -89,6 +90,7 @@ def locate_labels(
         judge: with maps.
         data: set up.
         name: of the data set.
+        share: of a map's maximum, above which its region lies.
         batch_size: images at once.
         progress: told the number of images that are done.
 
@@ -134,7 +136,7 @@ def locate_labels(
                         label=label,
                         rank=rank,
                         choices=len(group),
-                        overlap=cam.iou(cam.localise(heat)[0], box),
+                        overlap=cam.iou(cam.localise(heat, share)[0], box),
                         hit=bool(heat.max() > 0 and regions[i][y, x]),
                         area=float(regions[i].mean()),
                     )

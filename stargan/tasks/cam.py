@@ -37,7 +37,7 @@ def main(config: Plain) -> None:
     Raises:
         UserError: anything in ``config`` that cannot be done.
     """
-    if config["input"] is None and config["data"] is None:
+    if config["input"] is None and config.get("data") is None:
         raise UserError("nothing to look at: add input=PHOTO_OR_FOLDER, or data=NAME for figures.")
     size = config["batch_size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
@@ -51,7 +51,7 @@ def main(config: Plain) -> None:
     cam.check_maps(judge)
     if config["input"] is not None:
         show_photos(judge, config, output)
-    if config["data"] is not None:
+    if config.get("data") is not None:
         measure(judge, config, output)
 
 
@@ -152,12 +152,15 @@ def read_words(judge: Judge, pixels: torch.Tensor) -> str:
 
 def measure(judge: Judge, config: Plain, output: Path) -> None:
     """Write ``localisation.md`` and ``localisation_NAME.png``; the figures go to the terminal."""
+    share = config["threshold"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+        raise UserError(f"threshold={share} must be a number from 0 to below 1.")
     data = evaluation_data(config["data"], judge)
     lines = [
         "# Localisation by class activation maps",
         "",
-        f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of the "
-        f"largest connected part of a map above {cam.SHARE:.0%} of its maximum with the smallest "
+        f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
+        f"the largest connected part of a map above {share:.0%} of its maximum with the smallest "
         "box around all pixels that the label may change. *loc. error*: the class is wrong or the "
         "boxes' intersection over union is below 0.5. *peak inside*: the map's maximum lies within "
         "the region, which chance would do as often as *area of the region* says. Top-5 needs more "
@@ -170,12 +173,12 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
             def advance(count: int, progress: Progress = progress, task: Any = task) -> None:
                 progress.update(task, completed=count)
 
-            cases = locate_labels(judge, data, name, config["batch_size"], advance)
+            cases = locate_labels(judge, data, name, share, config["batch_size"], advance)
         if not cases:
             raise UserError(f"no test image of '{name}' has a label with a region.")
         rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
         picture = output / f"localisation_{name}.png"
-        images.save_png(examples(judge, data, name, cases), picture)
+        images.save_png(examples(judge, data, name, cases, share), picture)
         lines += ["", f"## {name}", "", *table(rows), "", f"![{name}]({picture.name})"]
         print(f"{name}: {len(prepared):,} test images")
         print("\n".join(table(rows)) + "\n")
@@ -188,7 +191,9 @@ def table(rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [list(HEADS), ["---"] + ["---:"] * 9, *rows]]
 
 
-def examples(judge: Judge, data: DataModule, name: str, cases: list[Case]) -> Image.Image:
+def examples(
+    judge: Judge, data: DataModule, name: str, cases: list[Case], share: float
+) -> Image.Image:
     """The first images with the map of each label that they have; found box red, true box green."""
     number = list(data.test).index(name)
     offset = judge.labels.slices[judge.space_of(data.labels, number)].start
@@ -199,7 +204,8 @@ def examples(judge: Judge, data: DataModule, name: str, cases: list[Case]) -> Im
     for index in list(dict.fromkeys(c.index for c in cases))[:EXAMPLES]:
         prepared = data.test[name]
         array, regions = prepared.pixels(index), prepared.regions(index)
-        assert array is not None and regions is not None
+        assert array is not None
+        assert regions is not None
         small = Image.fromarray(array)
         picture = small.resize(large[::-1], Image.Resampling.LANCZOS)
         maps = cam.label_maps(judge, images.to_tensor(small)[None], relative=True)[0]
@@ -209,7 +215,10 @@ def examples(judge: Judge, data: DataModule, name: str, cases: list[Case]) -> Im
             heat = cam.enlarge(maps[offset + i][None], data.image_size).cpu()
             shown = cam.overlay(picture, cam.normalise(cam.enlarge(heat, large)[0]))
             draw = ImageDraw.Draw(shown)
-            for box, colour in ((cam.box_of(regions[i]), GREEN), (cam.localise(heat)[0], RED)):
+            for box, colour in (
+                (cam.box_of(regions[i]), GREEN),
+                (cam.localise(heat, share)[0], RED),
+            ):
                 if box is not None:
                     corners = (box.left, box.top, box.right, box.bottom)
                     x0, y0, x1, y1 = (factor * n for n in corners)
