@@ -32,105 +32,8 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Plain, UserError
+from stargan.export.description import PRODUCTS, check
 from stargan.labels import JointLabelSpace
-
-FORMAT = 1
-PRODUCTS = {
-    "translator": "generator.safetensors",
-    "sampler": "generator.safetensors",
-    "classifier": "classifier.safetensors",
-}
-"""What a run folder's exported file is called, by the kind of model."""
-
-
-@dataclass(eq=False)
-class Model:
-    """An opened model, ready to translate tensors: a ``contracts.Translate``.
-
-    Attributes:
-        generator: ``(image, condition) -> image``.
-        classifier: an image to label logits ``(B, L)``, alone or last of a tuple; None if the
-            file has none.
-        labels: what conditions are built from.
-        size: ``(height, width)`` of the images.
-        crops: the training's centre crop for each label space, in pixels or None.
-        training: where the model comes from.
-    """
-
-    generator: nn.Module
-    classifier: nn.Module | None
-    labels: JointLabelSpace
-    size: tuple[int, int]
-    crops: dict[str, int | None]
-    training: Plain
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-        return next(self.generator.parameters()).device
-
-    @torch.inference_mode()
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
-        """Images to images, told by target labels.
-
-        Args:
-            image: ``(B, 3, H, W)`` in [-1, 1], of the model's size, on any device.
-            label: ``(B, L)`` joint target labels.
-            source: ``(B,)`` int64, the label space that each row's labels belong to.
-
-        Returns:
-            ``(B, 3, H, W)`` in [-1, 1], on the model's device.
-        """
-        device = self.device
-        condition = self.labels.condition(label.to(device), source.to(device))
-        translated: Tensor = self.generator(image.to(device), condition)
-        return translated.clamp(-1, 1)
-
-    @torch.inference_mode()
-    def classify(self, image: Tensor) -> Tensor:
-        """The classifier's logits ``(B, L)`` for images ``(B, 3, H, W)``.
-
-        Raises:
-            UserError: the model has no classifier.
-        """
-        if self.classifier is None:
-            raise UserError(
-                "this model cannot read labels off an image (it was exported without a "
-                "classifier): give the labels yourself."
-            )
-        out = self.classifier(image.to(self.device))
-        logits: Tensor = out[-1] if isinstance(out, tuple) else out
-        return logits
-
-
-def describe(
-    network: Mapping[str, Any] | None,
-    classifier: Mapping[str, Any] | None,
-    labels: JointLabelSpace,
-    image: Mapping[str, Any],
-    training: Mapping[str, Any],
-    kind: str = "translator",
-) -> Plain:
-    """The dictionary that opens a model again; plain data.
-
-    Args:
-        network: ``{"_target_": ..., **arguments}`` that rebuilds the generator; None of a
-            classifier.
-        classifier: the same of what reads labels (of a translator the discriminator), or None.
-        labels: the joint label space.
-        image: ``{"size": [height, width], "crop": {space name: pixels or None}}``.
-        training: provenance.
-        kind: one of ``PRODUCTS``.
-    """
-    return {
-        "format": FORMAT,
-        "kind": kind,
-        "network": None if network is None else dict(network),
-        "classifier": None if classifier is None else dict(classifier),
-        "labels": labels.to_plain(),
-        "image": dict(image),
-        "training": dict(training),
-    }
 
 
 def save_export(path: str | Path, parts: Mapping[str, nn.Module], description: Plain) -> None:
@@ -145,7 +48,7 @@ def save_export(path: str | Path, parts: Mapping[str, nn.Module], description: P
     Raises:
         UserError: the place cannot be written to, or the description would not open again.
     """
-    _settings(description, str(path))
+    check(description, str(path))
     # Half precision halves the file; only the sign and order of D's logits matter here.
     half = {"classifier"} if description["kind"] == "translator" else set()
     tensors = {
@@ -171,31 +74,6 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     tensor = tensor.detach().cpu()
     # A copy of its own: safetensors refuses tensors that share memory.
     return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
-
-
-def open_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
-    """Open a run folder, a checkpoint or an exported file.
-
-    Of a run folder, ``generator.safetensors`` is taken unless ``checkpoints/last.ckpt`` is newer.
-
-    Args:
-        path: a folder, ``.ckpt`` or ``.safetensors``.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
-
-    Raises:
-        UserError: nothing there, not a model, damaged, of another format; says which.
-    """
-    place = find_device(device)
-    parts = open_parts(path, "translator")
-    classifier = parts.networks.get("classifier")
-    return Model(
-        generator=parts.networks["generator"].to(place),
-        classifier=None if classifier is None else classifier.to(place),
-        labels=parts.labels,
-        size=parts.size,
-        crops=parts.crops,
-        training=parts.training,
-    )
 
 
 @dataclass(eq=False)
@@ -233,7 +111,7 @@ def open_parts(path: str | Path, kind: str) -> Parts:
     file = _find(Path(path).expanduser(), PRODUCTS[kind])
     read = _read_safetensors if file.suffix == ".safetensors" else _read_checkpoint
     plain, tensors = read(file)
-    labels, size, crops = _settings(plain, str(file))
+    labels, size, crops = check(plain, str(file))
     found = plain.get("kind", "translator")
     if found != kind:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
@@ -244,24 +122,6 @@ def open_parts(path: str | Path, kind: str) -> Parts:
         if config is not None
     }
     return Parts(opened, plain, labels, size, crops)
-
-
-def find_device(name: str | torch.device) -> torch.device:
-    """A device by name; ``auto`` is CUDA, else Apple's GPU, else the CPU.
-
-    Raises:
-        UserError: no such device here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device '{name}' is not available here: try auto or cpu.") from error
-    return device
 
 
 def _find(path: Path, product: str) -> Path:
@@ -332,38 +192,6 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
         if key.startswith(old)
     }
     return settings["export"], tensors
-
-
-def _settings(
-    plain: Any, where: str
-) -> tuple[JointLabelSpace, tuple[int, int], dict[str, int | None]]:
-    """Labels, image size and crops of an export's dictionary, all of it checked."""
-    damaged = f"'{where}' is damaged: its description is incomplete or contradicts itself."
-    if not isinstance(plain, dict) or "format" not in plain:
-        raise UserError(damaged)
-    if plain["format"] != FORMAT:
-        raise UserError(
-            f"'{where}' has format {plain['format']}, this version of stargan reads "
-            f"format {FORMAT}: update stargan, or export the model again."
-        )
-    try:
-        labels = JointLabelSpace.from_plain(plain["labels"])
-        height, width = (int(n) for n in plain["image"]["size"])
-        given = dict(plain["image"].get("crop") or {})
-        crops = {s.name: int(given[s.name]) if given.get(s.name) else None for s in labels.spaces}
-        sizes = {"condition_size": labels.condition_size, "label_size": labels.size}
-        kind = plain.get("kind", "translator")
-        if kind not in PRODUCTS or not plain["classifier" if kind == "classifier" else "network"]:
-            raise UserError(damaged)
-        for network in plain["network"] or {}, plain["classifier"] or {}:
-            if any(network.get(name, size) != size for name, size in sizes.items()):
-                raise UserError(damaged)
-        dict(plain["training"])
-    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
-        raise UserError(damaged) from error
-    if min(height, width) < 1:
-        raise UserError(damaged)
-    return labels, (height, width), crops
 
 
 def _restore(config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> nn.Module:
