@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from stargan import images
 from stargan.contracts import Edits, UserError
-from stargan.export import Model, open_model
+from stargan.export import Model, hub, open_model
+from stargan.export.folder import save_folder
 from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
 
 CROP_TOLERANCE = 1.25
@@ -50,20 +52,74 @@ class Translator:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: str | torch.device = "cpu", batch_size: int = 16
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        batch_size: int = 16,
+        revision: str | None = None,
     ) -> Translator:
-        """Open a run folder, a ``.ckpt`` or a ``.safetensors`` file.
+        """Open a run folder, an exported file of any format, or a model on the hub.
 
         Args:
-            path: of a run folder, ``generator.safetensors`` is taken unless
-                ``checkpoints/last.ckpt`` is newer.
+            path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
+                is newer), a folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
+                ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the networks see at once.
+            revision: of a model on the hub: a branch, tag or commit.
 
         Raises:
             UserError: nothing there, not a model, damaged, of another format; says which.
         """
-        return cls(open_model(path, device), batch_size)
+        return cls(open_model(path, device, revision), batch_size)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model in the layout of the Hugging Face hub.
+
+        Args:
+            folder: gets ``config.json``, ``model.safetensors`` and ``README.md`` (the model card;
+                one that is there already stays as it is).
+
+        Returns:
+            The folder.
+
+        Raises:
+            UserError: the place cannot be written to, or the model was opened from a graph.
+        """
+        if self.model.plain is None:
+            raise UserError(
+                "a model opened from an .onnx or .pt2 file has no weights to save: open the run "
+                "folder or .safetensors that it was exported from."
+            )
+        networks = {"generator": self.model.generator, "classifier": self.model.classifier}
+        parts = {name: network for name, network in networks.items() if network is not None}
+        return save_folder(Path(folder).expanduser(), parts, self.model.plain)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str = "Model exported by stargan",
+    ) -> str:
+        """Upload the model to the Hugging Face hub.
+
+        Args:
+            repo_id: ``owner/name``; created if it does not exist.
+            private: of a new model; None: the owner's default.
+            token: None: the one of ``hf auth login``, or of the variable ``HF_TOKEN``.
+            commit_message: of the upload.
+
+        Returns:
+            The address of the model.
+
+        Raises:
+            UserError: huggingface_hub is missing, no network, no permission, or the model was
+                opened from a graph.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            saved = self.save_pretrained(folder)
+            return hub.push(repo_id, saved, private, token, commit_message)
 
     @property
     def spaces(self) -> JointLabelSpace:

@@ -23,6 +23,8 @@ class Model:
         size: ``(height, width)`` of the images.
         crops: the training's centre crop for each label space, in pixels or None.
         training: where the model comes from.
+        plain: its whole description; None where the file holds graphs, not networks of this
+            package.
     """
 
     generator: nn.Module
@@ -31,11 +33,13 @@ class Model:
     size: tuple[int, int]
     crops: dict[str, int | None]
     training: Plain
+    plain: Plain | None = None
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
-        return next(self.generator.parameters()).device
+        """Where the networks are; onnxruntime's take and give tensors on the CPU."""
+        weight = next(self.generator.parameters(), None)
+        return torch.device("cpu") if weight is None else weight.device
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:

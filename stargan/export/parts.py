@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +31,21 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Plain, UserError
+from stargan.export import hub
 from stargan.export.description import PRODUCTS, check
+from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
 
+SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
+_SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"
 
-def save_export(path: str | Path, parts: Mapping[str, nn.Module], description: Plain) -> None:
+
+def save_export(
+    path: str | Path,
+    parts: Mapping[str, nn.Module],
+    description: Plain,
+    half: bool = False,
+) -> None:
     """Write an exported model, whole or not at all.
 
     Args:
@@ -44,30 +53,23 @@ def save_export(path: str | Path, parts: Mapping[str, nn.Module], description: P
         parts: ``generator`` (the average, where there is one), ``classifier`` (of a translator
             stored in half precision), or both.
         description: what ``describe`` gives.
+        half: keep the generator in half precision too; it still computes in fp32.
 
     Raises:
         UserError: the place cannot be written to, or the description would not open again.
     """
     check(description, str(path))
     # Half precision halves the file; only the sign and order of D's logits matter here.
-    half = {"classifier"} if description["kind"] == "translator" else set()
+    halved = {"classifier"} if description["kind"] == "translator" else set()
+    if half:
+        halved = set(parts)
     tensors = {
-        f"{part}.{key}": _stored(value, torch.float16 if part in half else torch.float32)
+        f"{part}.{key}": _stored(value, torch.float16 if part in halved else torch.float32)
         for part, network in parts.items()
         for key, value in network.state_dict().items()
     }
-    path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # Not save_file: its files are private (0600), and the export is made to be shared.
-            temporary.write_bytes(save(tensors, metadata={"stargan": json.dumps(description)}))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
+    # safetensors' own save_file makes private files (0600).
+    write_whole(Path(path), save(tensors, metadata={"stargan": json.dumps(description)}))
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -108,7 +110,12 @@ def open_parts(path: str | Path, kind: str) -> Parts:
     Raises:
         UserError: nothing there, of another kind, damaged, of another format; says which.
     """
-    file = _find(Path(path).expanduser(), PRODUCTS[kind])
+    file = find(path, kind)
+    if file.suffix not in (".safetensors", ".ckpt"):
+        raise UserError(
+            f"'{file}' is a graph without trainable weights: give the run folder, .ckpt or "
+            ".safetensors that it was exported from."
+        )
     read = _read_safetensors if file.suffix == ".safetensors" else _read_checkpoint
     plain, tensors = read(file)
     labels, size, crops = check(plain, str(file))
@@ -124,24 +131,35 @@ def open_parts(path: str | Path, kind: str) -> Parts:
     return Parts(opened, plain, labels, size, crops)
 
 
-def _find(path: Path, product: str) -> Path:
-    """The file to open; ``product`` is the name of a run's exported file."""
+def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
+    """The file to open: of a folder its model, of a name on the hub what was downloaded.
+
+    Args:
+        path: a folder, a file, or ``owner/name`` on the hub.
+        kind: one of ``PRODUCTS``.
+        revision: of a model on the hub.
+
+    Raises:
+        UserError: nothing there, or a file of another sort.
+    """
+    if hub.is_hub_name(path):
+        return hub.fetch(Path(path).as_posix(), revision)
+    path = Path(path).expanduser()
     if path.is_dir():
-        exported, last = path / product, path / "checkpoints" / "last.ckpt"
-        found = [p for p in (exported, last) if p.is_file()]
+        product = PRODUCTS[kind]
+        places = product, hub.WEIGHTS, "checkpoints/last.ckpt"
+        found = [path / place for place in places if (path / place).is_file()]
         if not found:
             raise UserError(
-                f"the folder '{path}' holds no model (neither {product} nor "
-                "checkpoints/last.ckpt): give a run folder, a .ckpt or a .safetensors file."
+                f"the folder '{path}' holds no model (neither {product} nor {hub.WEIGHTS} nor "
+                f"checkpoints/last.ckpt): give a run folder or {_SORTS}."
             )
         # max keeps the first of equals: the export.
         return max(found, key=lambda p: p.stat().st_mtime_ns)
     if not path.exists():
-        raise UserError(
-            f"'{path}' does not exist: give a run folder, a .ckpt or a .safetensors file."
-        )
-    if path.suffix not in (".ckpt", ".safetensors"):
-        raise UserError(f"'{path}' is no model: give a run folder, a .ckpt or a .safetensors file.")
+        raise UserError(f"'{path}' does not exist: give a run folder or {_SORTS}.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"'{path}' is no model: give a run folder or {_SORTS}.")
     return path
 
 
