@@ -47,8 +47,8 @@ def model_card(
         "",
         f"# Image-to-image translation: {', '.join(labels.names)}",
         "",
-        "A StarGAN generator: one network that changes the labels below on a photo, made with "
-        "[stargan](https://pypi.org/project/stargan/).",
+        "A StarGAN generator: one network that changes the labels below on a photo, made with the "
+        "Python package `stargan`.",
         "",
         "| | |",
         "|---|---|",

@@ -8,7 +8,7 @@ import torch
 
 from stargan.export.model import Model, find_device
 from stargan.export.onnx import open_onnx
-from stargan.export.parts import find, open_parts
+from stargan.export.parts import Parts, find, open_parts
 from stargan.export.pt2 import open_pt2
 
 GRAPHS = {".onnx": open_onnx, ".pt2": open_pt2}
@@ -32,8 +32,11 @@ def open_model(
     file = find(path, "translator", revision)
     if file.suffix in GRAPHS:
         return GRAPHS[file.suffix](file, device)
-    place = find_device(device)
-    parts = open_parts(file, "translator")
+    return as_model(open_parts(file, "translator"), find_device(device))
+
+
+def as_model(parts: Parts, place: torch.device) -> Model:
+    """A translator's networks, moved to a device, as a model."""
     classifier = parts.networks.get("classifier")
     return Model(
         generator=parts.networks["generator"].to(place),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) ->
     rows = torch.arange(len(label)) % len(photos)
     largest, total, count = 0.0, 0.0, 0
     ends = [0, 1, *range(1 + batch_size, len(label), batch_size), len(label)]
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         part = slice(start, end)
         batch = photos[rows[part]], label[part], source[part]
         if end > start:
