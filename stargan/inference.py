@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -397,7 +397,7 @@ class Translator:
             batch, many = batch.repeat(repeat, 1, 1, 1), True
 
         def give_back(result: Tensor) -> Any:
-            if isinstance(image, (Tensor, np.ndarray)):
+            if isinstance(image, Tensor) or _is_array(image):
                 return _like(image, result if many else result[0])
             if not many:
                 return _like(image, result[0])
@@ -410,8 +410,8 @@ class Translator:
         """One image of any kind as ``(3, H, W)`` in [-1, 1] of the model's size."""
         if isinstance(item, (str, Path)):
             item = images.open_image(item)
-        elif isinstance(item, np.ndarray):
-            if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
+        elif _is_array(item):
+            if item.dtype != "uint8" or item.ndim != 3 or item.shape[2] != 3:
                 raise UserError(
                     f"an array of shape {item.shape} and type {item.dtype} is no image: "
                     "give uint8 of shape (H, W, 3) or (B, H, W, 3)."
@@ -440,7 +440,7 @@ def _like(image: Any, result: Tensor) -> Any:
     """A result ``(3, H, W)`` or ``(B, 3, H, W)`` as the kind of the image that was given."""
     if isinstance(image, Tensor):
         return result.to(image.device)
-    if isinstance(image, np.ndarray):
+    if _is_array(image):
         return images.to_uint8(result).movedim(-3, -1).contiguous().numpy()
     return images.to_pil(result)
 
@@ -457,9 +457,15 @@ def _edited(space: LabelSpace, own: Tensor, edits: Edits) -> Tensor:
     return space.edit(own, edits)
 
 
+def _is_array(value: Any) -> bool:
+    """Whether this is a NumPy array. Where NumPy is not even loaded, nobody can have one."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
 def _is_many(image: Any) -> bool:
     """Whether this is several images rather than one."""
-    if isinstance(image, (Tensor, np.ndarray)):
+    if isinstance(image, Tensor) or _is_array(image):
         return image.ndim == 4
     return isinstance(image, (list, tuple))
 

@@ -41,7 +41,7 @@ class Parity:
             f"{self.translations} translations of {self.images} photos: largest difference "
             f"{self.largest:.2g}, mean {self.mean:.2g}, on a range of 2.",
             f"One image at a time on this machine: {self.after:.1f} ms, PyTorch {self.before:.1f} "
-            f"ms ({self.before / self.after:.2f} times as fast).",
+            f"ms, so {self.before / self.after:.2f} times as fast.",
         ]
         if self.same_labels is not None:
             said.insert(1, f"Labels read off the photos that are the same: {self.same_labels:.1%}.")

@@ -85,7 +85,7 @@ def main(config: Mapping[str, Any]) -> None:
     for line in said:
         print(f"{'use':<10} {line}")
     for path in sorted(written(kind, output)):
-        print(f"{'wrote':<10} {path} ({path.stat().st_size / 1e6:.2f} MB)")
+        print(f"{'wrote':<10} {path} ({path.stat().st_size / 1e6:.3g} MB)")
 
 
 def chosen_format(name: str | None, output: Path) -> str:
@@ -153,7 +153,7 @@ def photos_for(parts: Parts, place: str | None) -> tuple[Tensor, str]:
             unreadable = error
     if not found:
         raise unreadable or UserError(f"'{place}' holds no image.")
-    return _stack(found), f"photos of {place}"
+    return _stack(found), f"photos of {Path(place).name}"
 
 
 def _stack(photos: Any) -> Tensor:
