@@ -116,7 +116,7 @@ def _same_labels(before: Model, after: Model, photos: Tensor) -> float | None:
     return torch.cat([s.flatten() for s in same]).float().mean().item()
 
 
-def milliseconds(call: Callable[[], object], seconds: float = 1.0) -> float:
+def milliseconds(call: Callable[[], object], seconds: float = 0.3) -> float:
     """Best time of a call: after a first one, again and again for so long, twice at least."""
     call()
     times: list[float] = []
