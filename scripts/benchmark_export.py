@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stargan import networks
+from stargan.contracts import Plain
 from stargan.export import Parts, describe, open_model, open_parts, save_export
 from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model
@@ -36,7 +37,8 @@ ROUNDS = 7
 def paper() -> Parts:
     """The paper's generator for CelebA at 128 px, fresh weights, no classifier."""
     labels: JointLabelSpace = label_spaces("celeba5")
-    config = {"_target_": "stargan.networks.stargan.Generator", "image_size": [128, 128]}
+    name = "stargan.networks.stargan.Generator"
+    config: Plain = {"_target_": name, "image_size": [128, 128]}
     config["condition_size"] = labels.condition_size
     plain = describe(config, None, labels, {"size": [128, 128], "crop": {}}, {"steps": 0})
     network = networks.build(config).eval().requires_grad_(False)
@@ -64,7 +66,7 @@ def rows(parts: Parts, folder: Path, photos: Tensor) -> dict[str, tuple[Run, flo
         path = folder / name.replace(", ", ".")
         write(path)
         model = open_model(path)
-        found[name.split(".")[-1]] = (cast(nn.Module, model.generator), path.stat().st_size / 1e6)
+        found[name.split(".")[-1]] = (model.generator, path.stat().st_size / 1e6)
 
     plain = alone.plain
     nets = alone.networks
