@@ -18,6 +18,7 @@ TASKS = {
     "translate": "translates images or folders of images with a trained model",
     "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
     "import-official": "converts weights of the published code, yunjey/stargan",
+    "sample": "makes images from noise with a trained model",
 }
 
 HELP = """\
@@ -128,10 +129,25 @@ usage: stargan import-official generator=FILE labels=NAMES output=FILE [key=valu
   crop=           the centre crop that training took; default: CelebA's 178 for attributes
 """
 
+SAMPLE_HELP = """\
+usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported generator.safetensors of a method
+              that makes images from noise (method=dcgan)
+  output=     folder for sample_00001.png and so on, and sheet.png
+  count=64    how many images
+  seed=0      of the noise; image i of a seed is the same whatever the count
+  interpolate=8   interpolation.png as well: the first images turn into one another in 8 steps
+  judge=      the run folder of a classifier (experiment=mnist_classifier): report.md with FID in
+              its features and the share of each class; its own data are the real images
+  batch_size=64   device=auto   sheet=true
+"""
+
 HELPS = {
     "translate": TRANSLATE_HELP,
     "export": EXPORT_HELP,
     "import-official": IMPORT_OFFICIAL_HELP,
+    "sample": SAMPLE_HELP,
 }
 
 

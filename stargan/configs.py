@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
 TEXT_KEYS = re.compile(
-    r"^(to|input|output|model|images|generator|discriminator|run_dir|resume|name|known|.*\broot)$"
+    r"^(to|input|output|model|images|generator|discriminator|run_dir|resume|name|known|.*\broot"
+    r"|.*\bweights)$"
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
