@@ -31,7 +31,7 @@ from stargan.tasks.export import photos_for
 from stargan.tasks.import_official import label_spaces
 
 Run = Callable[[Tensor, Tensor], Tensor]
-ROUNDS = 7
+ROUNDS = 5
 
 
 def paper() -> Parts:
@@ -98,11 +98,11 @@ def table(parts: Parts) -> None:
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         ways = rows(parts, Path(folder), photos)
-        expected = parts.networks["generator"](image[:16], condition[:16]).clamp(-1, 1)
+        expected = parts.networks["generator"](image[:4], condition[:4]).clamp(-1, 1)
         best = {way: float("inf") for way in ways}
         differences = {}
         for way, (run, _) in ways.items():
-            differences[way] = (run(image[:16], condition[:16]).clamp(-1, 1) - expected).abs()
+            differences[way] = (run(image[:4], condition[:4]).clamp(-1, 1) - expected).abs()
             run(image[:1], condition[:1])
         for _ in range(ROUNDS):
             for way, (run, _) in ways.items():

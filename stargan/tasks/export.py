@@ -71,6 +71,7 @@ def main(config: Mapping[str, Any]) -> None:
         raise UserError(f"'{output}' cannot be written ({error.strerror or error}).") from error
     with folder as temporary:
         made, said = write(kind, precision, parts, photos, Path(temporary) / output.name)
+        said = [line.replace(temporary, str(output.parent)) for line in said]
         before = as_model(parts, device)
         after = as_model(reopened(made, parts), device) if kind == "official" else None
         parity = compare(before, after or open_model(made, device), photos)

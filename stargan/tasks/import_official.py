@@ -47,7 +47,7 @@ def main(config: Mapping[str, Any]) -> None:
     judge = None if discriminator is None else Path(discriminator).expanduser()
     parts, description, found = read_official(generator, judge, labels, crops, size)
     save_export(output, parts, description)
-    card = output.with_suffix(".md")
+    card = output.with_name(f"{output.name}.md")
     write_whole(card, model_card(description, output.name, output.stat().st_size).encode())
     for sentence in found:
         print(sentence)
