@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
-TEXT_KEYS = re.compile(r"^(to|input|output|model|run_dir|resume|name|known|.*\broot|.*\bweights)$")
+TEXT_KEYS = re.compile(
+    r"^(to|input|output|model|images|generator|discriminator|run_dir|resume|name|known|.*\broot"
+    r"|.*\bweights)$"
+)
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -152,7 +155,7 @@ def quote(text: str) -> str:
     key, _, value = text.partition("=")
     if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
         return text
-    if key.endswith(("root", "input", "output", "model", "run_dir", "resume", "weights")):
+    if key not in ("to", "name", "known"):
         value = str(Path(value).expanduser())
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
