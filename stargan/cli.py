@@ -16,6 +16,7 @@ from stargan.contracts import Plain, UserError
 TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
+    "serve": "shows a page in the browser where anybody can translate a photo",
 }
 
 HELP = """\
@@ -30,6 +31,7 @@ first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
   stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
+  stargan serve model=RUN_OR_FILE                  a page to try it in the browser
 
 options:
   stargan TASK --help       what the task takes
@@ -84,6 +86,26 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
   batch_size=16   device=auto   contact_sheet=true   on_error=skip|raise
 
 A joint model takes labels of all its data sets and chooses the mask by itself.
+"""
+
+SERVE_HELP = """\
+usage: stargan serve model=RUN_OR_FILE [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported file; model=[a,b] to switch
+              between several and to compare them
+  judge=      a classifier's run folder or file: shows where it sees each label
+  examples=   a folder of pictures to start from; default: drawn faces
+  port=7860   host=127.0.0.1   host=0.0.0.0 lets others in
+  root_path=/faces             where a reverse proxy puts the page
+  device=auto   batch_size=16
+  limits.megabytes=20          of an uploaded file
+  limits.megapixels=50         of an uploaded image
+  limits.waiting=32            requests in the queue
+  limits.parallel=2            requests worked on at once
+  limits.visits=256            visitors whose photo is remembered
+
+Photos are forgotten when the page is closed; nothing is fetched from elsewhere. Ctrl-C ends it.
+Needs pip install 'stargan[web]'.
 """
 
 
@@ -157,6 +179,8 @@ def help_text(task: str) -> str:
     """What ``stargan TASK --help`` prints."""
     if task == "translate":
         return TRANSLATE_HELP
+    if task == "serve":
+        return SERVE_HELP
 
     def listing(group: str) -> str:
         return "\n".join(f"  {name:<16}{words}" for name, words in configs.options(group).items())

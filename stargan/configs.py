@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
-TEXT_KEYS = re.compile(r"^(to|input|output|model|run_dir|resume|name|known|.*\broot)$")
+TEXT_KEYS = re.compile(r"^(to|input|output|model|judge|examples|host|root_path|run_dir|resume|name|known|.*\broot)$")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -152,7 +152,7 @@ def quote(text: str) -> str:
     key, _, value = text.partition("=")
     if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
         return text
-    if key.endswith(("root", "input", "output", "model", "run_dir", "resume")):
+    if key.endswith(("root", "input", "output", "model", "judge", "examples", "run_dir", "resume")):
         value = str(Path(value).expanduser())
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
