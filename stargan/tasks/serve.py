@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,10 +32,8 @@ def serve(cfg: Mapping[str, Any]) -> None:
         print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
         # A service manager's way to end: the folder of uploads must go then, too.
         signal.signal(signal.SIGTERM, _end)
-        try:
+        with suppress(KeyboardInterrupt):
             server.run()
-        except KeyboardInterrupt:
-            pass
     print("ended; nothing is kept.")
 
 

@@ -176,11 +176,11 @@ def settings_from(
             continue
         name = control.names[0]
         before = bool(own and own[name])
-        after = edits.get(name)
-        if after is None:
-            settings.append(Setting(before))
-        elif own is None:
+        after = edits.get(name, float(before))
+        if own is None:
             settings.append(Setting(after >= 0.5))
+        elif after == float(before):
+            settings.append(Setting(before))
         else:
             settings.append(Setting(not before, 1 - after if before else after))
     return settings

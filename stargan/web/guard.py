@@ -49,7 +49,7 @@ HEADERS = {
 }
 
 
-class TooLarge(Exception):
+class TooLargeError(Exception):
     """A request body grew beyond its limit."""
 
 
@@ -89,7 +89,7 @@ class Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise TooLarge
+                raise TooLargeError
             return message
 
         async def sent(message: Message) -> None:
@@ -102,7 +102,7 @@ class Guard:
 
         try:
             await self.app(scope, counted, sent)
-        except TooLarge:
+        except TooLargeError:
             if not started:
                 await _answer(send, 413, too_large)
 

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from stargan import images
 from stargan.contracts import UserError
 
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """No format whose decoder starts other programs (EPS), and none that browsers never send."""
 
 
@@ -55,7 +55,7 @@ class Limits:
     @property
     def bytes(self) -> int:
         """Of an uploaded file."""
-        return int(self.megabytes * 1e6)
+        return int(self.megabytes * 2**20)
 
 
 def uploaded_file(payload: Any, folder: Path) -> Path:
@@ -93,7 +93,7 @@ def read_photo(file: Path, limits: Limits) -> Image.Image:
     """
     if file.stat().st_size > limits.bytes:
         raise UserError(
-            f"This file is too large: {file.stat().st_size / 1e6:.1f} MB, "
+            f"This file is too large: {file.stat().st_size / 2**20:.1f} MB, "
             f"{limits.megabytes:g} MB are allowed."
         )
     try:

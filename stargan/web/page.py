@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import api
+from gradio.state_holder import StateHolder
 
 from stargan.contracts import UserError
 from stargan.labels import parse_edits
@@ -22,7 +24,7 @@ from stargan.web import pictures
 from stargan.web.controls import Control, Setting, edits_from, is_active, settings_from, tap
 from stargan.web.limits import Limits, read_photo, uploaded_file
 from stargan.web.studio import ServedModel, Studio
-from stargan.web.visits import Visit, Visits, discard
+from stargan.web.visits import Visit, Visits, discard_soon
 
 STYLE = Path(__file__).with_name("page.css")
 PICK = """
@@ -31,7 +33,7 @@ element.addEventListener('click', event => {
   if (pressed) trigger('click', {pick: pressed.dataset.pick});
 });
 """
-GONE = "This page was left alone too long and the photo is forgotten: choose it again."
+GONE = "There is no photo, or this page was left alone so long that it is forgotten: choose one."
 BROKEN = "Something went wrong on the server; whoever runs it finds the reason in its log."
 
 Shown = dict[Component, Any]
@@ -52,15 +54,15 @@ class Panel:
 
     def __init__(self, controls: Sequence[Control]) -> None:
         self.controls = controls
-        self.choosers: list[Component] = []
-        self.strengths: list[Component] = []
+        self.choosers: list[Any] = []
+        self.strengths: list[Any] = []
         for control in controls:
             if control.heading:
                 _html(f"<h3>{control.heading}</h3>")
             with gr.Column(elem_classes="control", min_width=0):
                 if control.is_choice:
                     resting = control.choices[0][1]
-                    chooser: Component = gr.Radio(
+                    chooser: Any = gr.Radio(
                         control.choices,
                         value=resting,
                         label=control.title,
@@ -86,7 +88,7 @@ class Panel:
                 )
 
     @property
-    def components(self) -> list[Component]:
+    def components(self) -> list[Any]:
         """Everything that can be set: choosers, then strengths."""
         return [*self.choosers, *self.strengths]
 
@@ -160,21 +162,22 @@ class Page:
     def forget(self, session: str) -> None:
         """Forget a visitor, in Gradio's memory too."""
         self.visits.forget(session)
-        holder = getattr(self.blocks, "state_holder", None)
-        if holder is not None:
-            holder.session_data.pop(session, None)
-            holder.time_last_used.pop(session, None)
+        self._held.session_data.pop(session, None)
+        self._held.time_last_used.pop(session, None)
 
     def tidy(self) -> None:
         """Forget what has been idle too long, in Gradio's memory too."""
         self.visits.forget_idle()
-        holder = getattr(self.blocks, "state_holder", None)
-        for session in list(holder.session_data) if holder is not None else ():
-            if session not in self.visits:
-                last = holder.time_last_used.get(session)
-                idle = datetime.now() - last if last is not None else None
-                if idle is None or idle.total_seconds() > self.limits.idle_minutes * 60:
-                    self.forget(session)
+        oldest = datetime.now() - timedelta(minutes=self.limits.idle_minutes)
+        for session in list(self._held.session_data):
+            if self._held.time_last_used.get(session, datetime.min) < oldest:
+                self.forget(session)
+
+    @property
+    def _held(self) -> StateHolder:
+        """What Gradio remembers of sessions: the last value of every component."""
+        held: StateHolder = self.blocks.state_holder
+        return held
 
     def _lay_out(self) -> None:
         models = self.studio.models
@@ -203,9 +206,7 @@ class Page:
                     elem_id="photo",
                 )
                 self.trouble = _html(elem_id="trouble")
-                self.examples = _html(
-                    self._example_tiles(), js_on_load=PICK, elem_id="examples"
-                )
+                self.examples = _html(self._example_tiles(), js_on_load=PICK, elem_id="examples")
                 self.reading = _html(elem_id="reading")
                 self.panels: list[Panel] = []
                 self.boxes: list[Component] = []
@@ -260,7 +261,9 @@ class Page:
 
         self.blocks.load(self._first, outputs=everything, **quiet)
         self.photo.input(
-            self._photo, [self.photo, self.model], everything,
+            self._photo,
+            [self.photo, self.model],
+            everything,
             **{**common, "show_progress": "minimal", "show_progress_on": [self.slider]},
         )
         self.examples.click(self._example, [self.model], everything, **quiet)
@@ -289,13 +292,16 @@ class Page:
             try:
                 photo = read_photo(file, self.limits)
             finally:
-                discard(file)
+                discard_soon(file)
             return self._open(request, photo, index)
 
-        self.visits.forget(str(request.session_hash))
         if payload is None:
+            self.visits.forget(str(request.session_hash))
             return self._empty()
-        return {**self._empty(), **self._said(read)}
+        shown = self._said(read)
+        if self.photo not in shown:  # It cannot be read: the last one must not stay, either.
+            self.visits.forget(str(request.session_hash))
+        return {**self._empty(), **shown}
 
     def _example(self, index: int, request: gr.Request, event: gr.EventData) -> Shown:
         def read() -> Shown:
@@ -367,7 +373,7 @@ class Page:
                 concurrency_id="studio",
                 concurrency_limit=self.limits.parallel,
             )
-        gr.api(self._labels, api_name="labels")
+        api(self._labels, api_name="labels")
 
     def _translate(self, payload: Any, labels: str, strength: float, model: str) -> Any:
         try:
@@ -376,7 +382,7 @@ class Page:
             try:
                 photo = read_photo(file, self.limits)
             finally:
-                discard(file)
+                discard_soon(file)
             return served.translator(photo, parse_edits(str(labels)), strength=float(strength))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -396,10 +402,16 @@ class Page:
         return visit
 
     def _open(self, request: gr.Request, photo: Any, index: int, first: bool = False) -> Shown:
+        session = str(request.session_hash)
+        before = self.visits.find(session)
         visit = self.studio.see(photo)
         if first:
             visit.edits = self.studio.first_edit(visit, index)
-        self.visits.keep(str(request.session_hash), visit)
+        elif before is not None:
+            # The next photo gets what was chosen for the last one, as far as it changes anything.
+            controls, own = self.panels[index].controls, visit.seen[index].own
+            visit.edits = edits_from(controls, settings_from(controls, before.edits, own), own)
+        self.visits.keep(session, visit)
         shown = pictures.enlarged(photo)
         return {self.photo: pictures.as_payload(shown), **self._everything(visit, index)}
 

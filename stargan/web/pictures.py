@@ -1,4 +1,4 @@
-"""Pictures and small pieces of HTML for the page. Pictures travel inside the page, never as files."""
+"""Pictures and pieces of HTML for the page. Pictures travel inside the page, never as files."""
 
 from __future__ import annotations
 
@@ -95,11 +95,14 @@ def message(text: str) -> str:
 def outcome(image: Image.Image, edits: Mapping[str, float]) -> str:
     """What the result shows, and a link that saves it as PNG at the model's size."""
     if not edits:
-        return '<div class="outcome"><span class="note">Choose a label to see it change.</span></div>'
+        return (
+            '<div class="outcome"><span class="note">Choose a label to see it change.</span></div>'
+        )
     words = caption(edits)
     name = "_".join("".join(c if c.isalnum() else " " for c in words).split()).lower()
     return (
         f'<div class="outcome"><span>{html.escape(words)}</span>'
+        f'<span class="note">{image.width} x {image.height} pixels</span>'
         f'<a class="download" href="{data_url(image)}" '
         f'download="{html.escape(name, quote=True)}.png">Download</a></div>'
     )

@@ -192,4 +192,3 @@ def _listen(host: str, port: int) -> socket.socket:
             ) from error
         raise UserError(f"host={host} is no address of this machine.") from error
     return listening
-

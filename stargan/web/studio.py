@@ -1,4 +1,4 @@
-"""What happens to a photo on the page: reading it, translating it, all labels, the judge. No Gradio."""
+"""What happens to a photo on the page: reading, translating, all labels, the judge. No Gradio."""
 
 from __future__ import annotations
 
@@ -179,9 +179,7 @@ class Studio:
     def _probability(self, picture: Tensor, place: int) -> float:
         assert self.judge is not None
         logits = self.judge.logits(picture.unsqueeze(0).to(self.judge.device))[0].float().cpu()
-        for space, part in zip(
-            self.judge.labels.spaces, self.judge.labels.slices, strict=True
-        ):
+        for space, part in zip(self.judge.labels.spaces, self.judge.labels.slices, strict=True):
             if space.categorical and part.start <= place < part.stop:
                 return float(logits[part].softmax(0)[place - part.start])
         return float(logits[place].sigmoid())

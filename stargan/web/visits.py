@@ -1,7 +1,7 @@
 """What the server remembers of a visit, and how it forgets it.
 
-On disk a photo lies from its upload until it has been read, a moment later; in memory the small
-pictures that the networks see are kept until the page is closed.
+On disk a photo lies from its upload until a few seconds after it has been read; in memory the
+small pictures that the networks see are kept until the page is closed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 
 from torch import Tensor
 
@@ -97,6 +97,13 @@ class Visits:
                 if now - last <= self.seconds:
                     break  # The oldest come first.
                 del self._visits[session]
+
+
+def discard_soon(file: Path, seconds: float = 3) -> None:
+    """Delete an uploaded file when the browser that sent it has shown it, too."""
+    timer = Timer(seconds, discard, [file])
+    timer.daemon = True
+    timer.start()
 
 
 def discard(file: Path) -> None:
