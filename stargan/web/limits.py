@@ -100,7 +100,7 @@ def read_photo(file: Path, limits: Limits) -> Image.Image:
         with Image.open(file, formats=FORMATS) as header:
             width, height = header.size
     except Image.DecompressionBombError:
-        raise UserError(_too_many("far more", limits)) from None
+        raise UserError(_too_many("hundreds of millions", limits)) from None
     except UnidentifiedImageError:
         raise UserError(
             "This is not a picture that can be read: try a JPEG, PNG or WebP file."
@@ -117,6 +117,6 @@ def read_photo(file: Path, limits: Limits) -> Image.Image:
 
 def _too_many(size: str, limits: Limits) -> str:
     return (
-        f"This picture has too many pixels: {size}, "
+        f"This picture has too many pixels ({size}): "
         f"{limits.megapixels:g} million are allowed. Make it smaller first."
     )

@@ -317,9 +317,8 @@ class Page:
             return {**self._empty(), **boxes}
         return {**boxes, **self._said(lambda: self._everything(visit, index))}
 
-    def _change(self, index: int, *rest: Any) -> Shown:
-        """``rest``: the values of all panels, then the request."""
-        *values, request = rest
+    def _change(self, index: int, request: gr.Request, *values: Any) -> Shown:
+        """``values``: those of the controls of all models."""
         return self._said(lambda: self._changed(request, index, values))
 
     def _changed(self, request: gr.Request, index: int, values: Sequence[Any]) -> Shown:
