@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import api
 from gradio.state_holder import StateHolder
+from PIL import Image
 
 from stargan.contracts import UserError
 from stargan.labels import parse_edits
@@ -42,6 +43,15 @@ Shown = dict[Component, Any]
 def _html(value: str = "", **settings: Any) -> gr.HTML:
     """A piece of HTML that looks as ``page.css`` says and not as Gradio's buttons and links."""
     return gr.HTML(value, apply_default_css=False, **settings)
+
+
+def _leave_files_alone(photo: gr.Image) -> None:
+    """Keep Gradio from fetching the file that a visitor names, by URL, before we look at it."""
+
+    async def stays(path: str | None) -> str | None:
+        return path
+
+    photo.async_move_resource_to_block_cache = stays  # type: ignore[method-assign]
 
 
 class Panel:
@@ -205,6 +215,7 @@ class Page:
                     alt_text="Your photo",
                     elem_id="photo",
                 )
+                _leave_files_alone(self.photo)
                 self.trouble = _html(elem_id="trouble")
                 self.examples = _html(self._example_tiles(), js_on_load=PICK, elem_id="examples")
                 self.reading = _html(elem_id="reading")
@@ -287,28 +298,17 @@ class Page:
         return self._said(lambda: self._open(request, self.studio.examples[0], 0, first=True))
 
     def _photo(self, payload: Any, index: int, request: gr.Request) -> Shown:
-        def read() -> Shown:
-            file = uploaded_file(payload, self.folder)
-            try:
-                photo = read_photo(file, self.limits)
-            finally:
-                discard_soon(file)
-            return self._open(request, photo, index)
-
         if payload is None:
             self.visits.forget(str(request.session_hash))
             return self._empty()
-        shown = self._said(read)
+        shown = self._said(lambda: self._open(request, self._read(payload), index))
         if self.photo not in shown:  # It cannot be read: the last one must not stay, either.
             self.visits.forget(str(request.session_hash))
         return {**self._empty(), **shown}
 
     def _example(self, index: int, request: gr.Request, event: gr.EventData) -> Shown:
-        def read() -> Shown:
-            photo = self.studio.examples[int(event.pick)]
-            return self._open(request, photo, index)
-
-        return self._said(read)
+        photos = self.studio.examples
+        return self._said(lambda: self._open(request, photos[int(event.pick)], index))
 
     def _model(self, index: int, request: gr.Request) -> Shown:
         boxes = {box: gr.update(visible=i == index) for i, box in enumerate(self.boxes)}
@@ -353,6 +353,7 @@ class Page:
         """The endpoints for programs; their components are never seen."""
         with gr.Column(visible=False):
             photo = gr.Image(type="filepath", label="photo", sources=["upload"])
+            _leave_files_alone(photo)
             labels = gr.Textbox(label="labels")
             strength = gr.Number(1, label="strength")
             model = gr.Textbox(self.studio.models[0].title, label="model")
@@ -374,15 +375,11 @@ class Page:
             )
         api(self._labels, api_name="labels")
 
-    def _translate(self, payload: Any, labels: str, strength: float, model: str) -> Any:
+    def _translate(self, photo: Any, labels: str, strength: float, model: str) -> Any:
         try:
             served = self._named(model)
-            file = uploaded_file(payload, self.folder)
-            try:
-                photo = read_photo(file, self.limits)
-            finally:
-                discard_soon(file)
-            return served.translator(photo, parse_edits(str(labels)), strength=float(strength))
+            wish = parse_edits(str(labels))
+            return served.translator(self._read(photo), wish, strength=float(strength))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except (TypeError, ValueError):
@@ -394,13 +391,23 @@ class Page:
 
     # What is shown.
 
+    def _read(self, payload: Any) -> Image.Image:
+        """The uploaded photo, whose file goes."""
+        file = uploaded_file(payload, self.folder)
+        try:
+            return read_photo(file, self.limits)
+        finally:
+            discard_soon(file)
+
     def _visit(self, request: gr.Request) -> Visit:
         visit = self.visits.find(str(request.session_hash))
         if visit is None:
             raise UserError(GONE)
         return visit
 
-    def _open(self, request: gr.Request, photo: Any, index: int, first: bool = False) -> Shown:
+    def _open(
+        self, request: gr.Request, photo: Image.Image, index: int, first: bool = False
+    ) -> Shown:
         session = str(request.session_hash)
         before = self.visits.find(session)
         visit = self.studio.see(photo)

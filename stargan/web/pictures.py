@@ -79,10 +79,12 @@ def reading(probability: Mapping[str, float] | None, own: Mapping[str, bool] | N
             '<p class="note">This model cannot read labels off a photo: '
             "say with every control what the result shall show.</p>"
         )
+    # What is there comes first: on a phone the rest may be out of sight.
+    order = sorted(probability, key=lambda name: not own[name])
     chips = "".join(
         f'<span class="chip {"yes" if own[name] else "no"}">{html.escape(readable(name))}'
-        f"<b>{value:.0%}</b></span>"
-        for name, value in probability.items()
+        f"<b>{probability[name]:.0%}</b></span>"
+        for name in order
     )
     return f'<div class="reading"><span class="lead">The model sees</span>{chips}</div>'
 

@@ -22,9 +22,12 @@ from stargan.web.visits import sweep
 if TYPE_CHECKING:
     from stargan.web.page import Page
 
-# Gradio reads these when it is imported: nothing is reported to anybody.
+# Read by Gradio when it is imported: nothing is reported to anybody, no history of requests is
+# kept, and no statistics of it are made after each of them.
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
     "GRADIO_RUN_HISTORY": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
@@ -112,6 +115,7 @@ class PageServer(AbstractContextManager["PageServer"]):
             run_history=False,
             root_path=root_path,
             show_error=False,
+            enable_monitoring=False,
             max_file_size=self.limits.bytes,
             ssr_mode=False,
             mcp_server=False,

@@ -100,17 +100,24 @@ class Visits:
 
 
 def discard_soon(file: Path, seconds: float = 3) -> None:
-    """Delete an uploaded file when the browser that sent it has shown it, too."""
-    timer = Timer(seconds, discard, [file])
+    """Delete an uploaded file when the browser that sent it has shown it, too.
+
+    The same picture sent again lies at the same place: that new file stays for its own reader.
+    """
+    try:
+        read = file.stat().st_ino, file.stat().st_mtime_ns
+    except OSError:
+        return
+
+    def discard() -> None:
+        with suppress(OSError):
+            if (file.stat().st_ino, file.stat().st_mtime_ns) == read:
+                file.unlink()
+                file.parent.rmdir()
+
+    timer = Timer(seconds, discard)
     timer.daemon = True
     timer.start()
-
-
-def discard(file: Path) -> None:
-    """Delete an uploaded file, and its folder when that is empty then."""
-    file.unlink(missing_ok=True)
-    with suppress(OSError):
-        file.parent.rmdir()
 
 
 def sweep(folder: Path, seconds: float) -> None:

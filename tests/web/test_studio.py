@@ -84,7 +84,9 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_words_of_strangers_stay_words() -> None:
     assert "<script>" not in message("<script>alert(1)</script>")
     assert "<b>" not in outcome(colourful(), {"<b>": 1.0})
-    assert caption({"Black_Hair": 1.0, "Male": 0.0, "Young": 0.5}) == "Black hair, not male, Young 50%"
+    assert (
+        caption({"Black_Hair": 1.0, "Male": 0.0, "Young": 0.5}) == "Black hair, not male, Young 50%"
+    )
 
 
 def test_titles_tell_models_apart(tmp_path: Path) -> None:

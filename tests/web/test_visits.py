@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from stargan.web.visits import Visit, Visits, discard, discard_soon, sweep
+from stargan.web.visits import Visit, Visits, discard_soon, sweep
 
 
 def test_visits_are_remembered_each_for_itself() -> None:
@@ -42,15 +42,25 @@ def test_idle_visits_are_forgotten() -> None:
 
 
 def test_an_upload_is_deleted_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "hash").mkdir()
     for name in ("a", "b"):
-        (tmp_path / "hash").mkdir(exist_ok=True)
         (tmp_path / "hash" / name).write_text("x")
-    discard(tmp_path / "hash" / "a")
-    assert (tmp_path / "hash" / "b").exists()
-    discard_soon(tmp_path / "hash" / "b", seconds=0.05)
+        discard_soon(tmp_path / "hash" / name, seconds=0.1)
+    discard_soon(tmp_path / "hash" / "never there", seconds=0.1)
     assert (tmp_path / "hash" / "b").exists()
     time.sleep(0.5)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_picture_sent_again_stays_for_its_reader(tmp_path: Path) -> None:
+    file, again = tmp_path / "hash" / "a", tmp_path / "again"
+    file.parent.mkdir()
+    file.write_text("x")
+    discard_soon(file, seconds=0.1)
+    again.write_text("x")
+    again.replace(file)
+    time.sleep(0.5)
+    assert file.exists()
 
 
 def test_a_sweep_takes_what_is_old_and_nothing_outside(tmp_path: Path) -> None:
