@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -34,15 +35,13 @@ QUIET = {
 
 
 def require_gradio() -> None:
-    """Refuse in one sentence where the extra is missing."""
-    os.environ.update(QUIET)
-    try:
-        import gradio  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"stargan serve needs Gradio ({error}): pip install 'stargan[web]'."
-        ) from error
+    """Refuse in one sentence where the extra is missing; loads nothing.
+
+    Raises:
+        UserError: Gradio is not installed.
+    """
+    if find_spec("gradio") is None:
+        raise UserError("stargan serve needs Gradio: pip install 'stargan[web]'.")
 
 
 class PageServer(AbstractContextManager["PageServer"]):
@@ -76,8 +75,6 @@ class PageServer(AbstractContextManager["PageServer"]):
         root_path: str | None = None,
     ) -> None:
         require_gradio()
-        import uvicorn
-
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
@@ -85,6 +82,10 @@ class PageServer(AbstractContextManager["PageServer"]):
         self.limits = limits
         self._temporary = tempfile.TemporaryDirectory(prefix="stargan-serve-")
         self.folder = Path(self._temporary.name).resolve()
+        # Before Gradio is imported, and again whenever its components are made.
+        os.environ.update(QUIET, GRADIO_TEMP_DIR=str(self.folder))
+        import uvicorn
+
         self.page = self._build(studio, root_path)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -101,8 +102,6 @@ class PageServer(AbstractContextManager["PageServer"]):
         import gradio as gr
         from fastapi import FastAPI
 
-        # Read by Gradio when components are made.
-        os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
         from stargan.web.page import Page
 
         page = Page(studio, self.limits, self.folder)

@@ -132,5 +132,7 @@ def sweep(folder: Path, seconds: float) -> None:
                 continue
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
-            else:
-                path.unlink()
+                continue
+            path.unlink()
+            if path.parent != folder:
+                path.parent.rmdir()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server(studio: Studio) -> Iterator[PageServer]:
-    limits = Limits(megabytes=1, megapixels=4, file_minutes=0.1)
+    limits = Limits(megabytes=1, megapixels=4, file_minutes=0.06)
     with PageServer(studio, limits, port=0) as running:
         running.start()
         yield running
