@@ -7,6 +7,7 @@ more real, and return a scalar to be minimised.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -16,11 +17,25 @@ from stargan.contracts import UserError
 from stargan.losses.precision import at_least_fp32
 
 
+class Scale(NamedTuple):
+    """What the values of a loss mean.
+
+    Attributes:
+        guessing: D's loss when it cannot tell real from fake; at 0 it makes no mistake.
+        beaten: G's loss when D is sure: it gives the fakes one chance in eight, or for losses
+            with a margin has them outside of it.
+    """
+
+    guessing: float
+    beaten: float
+
+
 class AdversarialLoss(NamedTuple):
-    """The two sides of one game."""
+    """The two sides of one game, and its scale: None for a critic, whose scores have no zero."""
 
     d_loss: Callable[[Tensor, Tensor], Tensor]
     g_loss: Callable[[Tensor], Tensor]
+    scale: Scale | None
 
 
 def wasserstein_d(real_score: Tensor, fake_score: Tensor) -> Tensor:
@@ -67,10 +82,10 @@ def hinge_g(fake_score: Tensor) -> Tensor:
 
 
 ADVERSARIAL = {
-    "wgan": AdversarialLoss(wasserstein_d, wasserstein_g),
-    "non_saturating": AdversarialLoss(logistic_d, logistic_g),
-    "least_squares": AdversarialLoss(least_squares_d, least_squares_g),
-    "hinge": AdversarialLoss(hinge_d, hinge_g),
+    "wgan": AdversarialLoss(wasserstein_d, wasserstein_g, None),
+    "non_saturating": AdversarialLoss(logistic_d, logistic_g, Scale(2 * log(2), log(8))),
+    "least_squares": AdversarialLoss(least_squares_d, least_squares_g, Scale(0.25, 49 / 128)),
+    "hinge": AdversarialLoss(hinge_d, hinge_g, Scale(2.0, 1.0)),
 }
 
 

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from stargan.contracts import Batch, Plain, UserError
 from stargan.labels import JointLabelSpace
+from stargan.losses.adversarial import AdversarialLoss
+from stargan.metrics.convergence import ranking_accuracy
 
 Terms = dict[str, Tensor]
 SCHEDULES = ("paper", "official", "late", "constant")
@@ -43,6 +45,8 @@ class Method(pl.LightningModule):
 
     product: ClassVar[str] = "generator.safetensors"
     """The exported file in the run folder."""
+    channels: ClassVar[tuple[int, ...]] = (3,)
+    """Images of how many channels the method can take."""
     n_critic = 1
 
     def __init__(
@@ -58,6 +62,8 @@ class Method(pl.LightningModule):
         super().__init__()
         if schedule not in SCHEDULES:
             raise UserError(f"schedule={schedule} is unknown: choose of {', '.join(SCHEDULES)}.")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise UserError(f"betas={list(betas)} must be two numbers in [0, 1): [0.5,0.999].")
         self.automatic_optimization = False
         self.labels = JointLabelSpace.from_plain(labels)
         self.rates = rates
@@ -102,6 +108,11 @@ class Method(pl.LightningModule):
     def on_train_start(self) -> None:
         """The time of the first step counts too."""
         self.clock = time.perf_counter()
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """What draws from torch's own generators (dropout) becomes a function of the step too."""
+        # The last number: another stream than that of ``draws``.
+        torch.manual_seed(hash((self.seed, self.step, self.global_rank, 1)) % 2**63)
 
     def draws(self) -> torch.Generator:
         """Randomness of this step: a function of seed, step and rank alone.
@@ -172,13 +183,17 @@ class Method(pl.LightningModule):
 class Adversarial(Method):
     """Base of the methods with a generator and a discriminator.
 
-    Subclasses set ``self.generator`` and ``self.discriminator`` and implement ``make_fake``,
-    ``discriminator_loss`` and ``generator_loss``.
+    Subclasses set ``self.generator``, ``self.discriminator`` and ``self.adversarial`` and implement
+    ``make_fake``, ``discriminator_loss`` and ``generator_loss``. The terms ``D/adv`` and ``G/adv``
+    are the values of ``self.adversarial``; ``note_scores`` hands D's scores to the monitors.
 
     Args:
         n_critic: discriminator steps per generator step.
         ema_decay: share of the old average kept at each generator step; 0 for none.
         others: see ``Method``.
+
+    Attributes:
+        fake: G's images ``(B, C, H, W)`` of the last step, without graph.
     """
 
     def __init__(
@@ -210,6 +225,9 @@ class Adversarial(Method):
         self.ema_decay = ema_decay
         self.generator: nn.Module
         self.discriminator: nn.Module
+        self.adversarial: AdversarialLoss
+        self.fake: Tensor | None = None
+        self.noted: Terms = {}
         self.ema: nn.Module | None = None
 
     # What a subclass writes -------------------------------------------------------------------
@@ -243,6 +261,19 @@ class Adversarial(Method):
 
     # The step -----------------------------------------------------------------------------------
 
+    def note_scores(self, real_score: Tensor, fake_score: Tensor) -> None:
+        """To be called by ``discriminator_loss``: what D says of real and fake images.
+
+        Logged as ``D/real`` and ``D/fake``, the mean scores, and ``D/rank``, how well D ranks them
+        (``metrics.convergence.ranking_accuracy``); the monitors read these.
+        """
+        real, fake = real_score.detach(), fake_score.detach()
+        self.noted = {
+            "D/real": real.float().mean(),
+            "D/fake": fake.float().mean(),
+            "D/rank": ranking_accuracy(real, fake),
+        }
+
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One discriminator step and, on every ``n_critic``-th, one generator step.
 
@@ -260,7 +291,8 @@ class Adversarial(Method):
         with torch.set_grad_enabled(generator_turn):
             fake = self.make_fake(batch, target, draws)
 
-        loss, terms = self.discriminator_loss(batch, target, fake.detach(), draws)
+        self.fake, self.noted = fake.detach(), {}
+        loss, terms = self.discriminator_loss(batch, target, self.fake, draws)
         discriminator_optimizer.zero_grad()
         self.manual_backward(loss)
         discriminator_optimizer.step()
@@ -273,7 +305,7 @@ class Adversarial(Method):
             generator_optimizer.step()
             self.update_ema()
             terms |= more
-        self.end_step(terms)
+        self.end_step(terms | self.noted)
 
     # The average of G -----------------------------------------------------------------------------
 

@@ -122,6 +122,7 @@ class StarGAN(Translation):
             "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
             "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
         }
+        self.note_scores(score[:size], score[size:])
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
         layers = cast(nn.Sequential, self.discriminator.critic_layers)
         gradient_of = partial(piecewise_linear_gradient, layers)

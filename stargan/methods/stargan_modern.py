@@ -120,6 +120,7 @@ class StarGANModern(StarGAN):
             "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
             "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
         }
+        self.note_scores(score[:size], score[size:])
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
         lazy = lazy_factor(self.step, self.r1_every) if self.lambda_r1 else 0
         if lazy:

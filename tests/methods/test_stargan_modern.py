@@ -83,6 +83,7 @@ def test_classifier_first_then_both(labels: JointLabelSpace) -> None:
     assert watch.moved == ["d", "d", "deg", "deg", "deg"]
     assert watch.terms[0] == {"D/cls"}
     always = {"D/adv", "D/cls", "G/adv", "G/cls", "G/colour", "G/grey", "G/change"}
+    always |= {"D/real", "D/fake", "D/rank"}
     assert watch.terms[2] == always | {"D/r1", "G/rec"}
     assert watch.terms[3] == always
 

@@ -1,0 +1,127 @@
+"""Planted signals: each measure says what was put in."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from stargan.metrics.convergence import (
+    Persistence,
+    exploded,
+    gradient_rms,
+    oscillation,
+    ranking_accuracy,
+    rise,
+    vanished,
+)
+
+
+def test_ranking_accuracy_counts_pairs() -> None:
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0])
+    assert float(ranking_accuracy(real, fake)) == pytest.approx(3 / 4)
+    assert float(ranking_accuracy(real, real)) == pytest.approx(0.5)
+    assert float(ranking_accuracy(real + 9, fake)) == 1
+    assert float(ranking_accuracy(fake - 9, real)) == 0
+    # A map of patches is one opinion: the mean.
+    maps = torch.stack([torch.full((1, 2, 2), 1.0), torch.full((1, 2, 2), 3.0)])
+    assert float(ranking_accuracy(maps, fake)) == pytest.approx(3 / 4)
+    assert math.isnan(float(ranking_accuracy(real * math.nan, fake)))
+
+
+def test_ranking_accuracy_does_not_depend_on_scale_or_offset() -> None:
+    draws = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(64, generator=draws) + 1, torch.randn(64, generator=draws)
+    plain = float(ranking_accuracy(real, fake))
+    assert 0.6 < plain < 0.9
+    assert float(ranking_accuracy(1000 * real - 5000, 1000 * fake - 5000)) == pytest.approx(plain)
+
+
+def test_gradient_rms_is_over_all_weights() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    assert gradient_rms(network.parameters()) is None
+    for p in network.parameters():
+        p.grad = torch.full_like(p, -2.0)
+    rms = gradient_rms(network.parameters())
+    assert rms is not None
+    assert float(rms) == pytest.approx(2)
+
+
+def test_gradients_vanish_where_adam_fades_and_explode_against_what_was_usual() -> None:
+    assert not vanished(1e-6)
+    assert vanished(5e-8)
+    # At the limit Adam's first step is a tenth shorter than its learning rate.
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([weight], lr=1.0)
+    weight.grad = torch.full((1,), 1e-7)
+    optimizer.step()
+    assert weight.item() == pytest.approx(-1 / 1.1, rel=1e-4)
+    assert exploded(101.0, 1.0)
+    assert not exploded(99.0, 1.0)
+    assert not exploded(1.0, 0.0)
+
+
+def test_rise_compares_the_last_window_with_the_best_one() -> None:
+    flat, up = [2.0] * 20, [1.0] * 20 + [3.0] * 10
+    assert rise(flat, 5) == pytest.approx(1)
+    assert rise(up, 10) == pytest.approx(3)
+    assert rise([3.0] * 10 + [1.0] * 10, 5) == pytest.approx(1), "it fell: at its best"
+    assert rise([1.0] * 10 + [3.0] + [1.0] * 10, 5) == pytest.approx(1), "a spike does not stay"
+    assert math.isnan(rise([1.0] * 9, 5))
+    assert math.isnan(rise([-1.0] * 10, 5))
+
+
+def test_oscillation_finds_a_wave_and_its_period() -> None:
+    draws = torch.Generator().manual_seed(1)
+    time = torch.arange(120)
+    noise = 0.3 * torch.randn(120, generator=draws)
+    wave = torch.sin(2 * math.pi * time / 12) + noise + 0.02 * time
+    strength, period = oscillation(wave.tolist())
+    assert strength > 0.7
+    assert period % 12 in (0, 1, 11)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_and_drift_are_no_oscillation(seed: int) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    noise = torch.randn(120, generator=draws)
+    assert oscillation(noise.tolist())[0] < 0.5
+    assert oscillation((0.05 * torch.arange(120) + 0.5 * noise).tolist())[0] < 0.5
+    assert oscillation((noise.cumsum(0) / 3).tolist())[0] < 0.75, "a random walk wanders"
+
+
+def test_a_constant_or_short_signal_has_no_oscillation() -> None:
+    assert oscillation([1.0] * 100) == (0, 0)
+    assert oscillation([0.0, 1.0] * 4) == (0, 0)
+    assert oscillation([2 * k for k in range(50)]) == (0, 0)
+
+
+def feed(watch: Persistence, opinions: str, first: int = 10, every: int = 10) -> list[str]:
+    """``x`` is bad, ``.`` is fine; the events as ``began@step``."""
+    events = []
+    for i, mark in enumerate(opinions):
+        event = watch.update(first + i * every, mark == "x")
+        if event:
+            events.append(f"{event}@{first + i * every}")
+    return events
+
+
+def test_trouble_must_last_and_so_must_recovery() -> None:
+    assert feed(Persistence(50), "....xxxx......xxxx....") == []
+    assert feed(Persistence(50), "....xxxxxxxxxx") == ["began@100"]
+    watch = Persistence(50)
+    assert feed(watch, "....xxxxxxx.......") == ["began@100", "ended@170"]
+    assert watch.since is None
+
+
+def test_one_lucky_reading_changes_nothing_over_a_long_patience() -> None:
+    watch = Persistence(200)
+    assert feed(watch, "x" * 12 + "." + "x" * 30) == ["began@210"]
+    assert watch.since == 10
+
+
+def test_rare_readings_need_their_number() -> None:
+    """A look every 500 steps with a patience of 200: five looks all the same."""
+    assert feed(Persistence(200), "xxxxx", first=500, every=500) == ["began@2500"]

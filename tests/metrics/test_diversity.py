@@ -1,0 +1,131 @@
+"""Planted samples: even, collapsed, partly collapsed, copied."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from stargan.metrics.diversity import (
+    Reference,
+    bin_counts,
+    birthday_support,
+    different_bins,
+    duplicates,
+    jensen_shannon,
+    k_means,
+    spread,
+    thumbnails,
+    used_bins,
+)
+
+
+def clusters(count: int, modes: int = 10, width: float = 0.3, seed: int = 0) -> Tensor:
+    """Points around ``modes`` of ten fixed corners of a space of 16 dimensions."""
+    corners = 3 * torch.randn(10, 16, generator=torch.Generator().manual_seed(99))
+    draws = torch.Generator().manual_seed(seed)
+    which = torch.randint(modes, (count,), generator=draws)
+    return corners[which] + width * torch.randn(count, 16, generator=draws)
+
+
+def test_k_means_finds_planted_clusters_and_is_deterministic() -> None:
+    points = clusters(500)
+    centres = k_means(points, 10)
+    assert torch.equal(centres, k_means(points, 10))
+    counts = bin_counts(points, centres)
+    assert int((counts > 20).sum()) == 10, "each cluster is a bin"
+    assert int(counts.sum()) == 500
+
+
+def test_k_means_with_fewer_points_than_bins() -> None:
+    points = torch.tensor([[0.0], [0.0], [5.0]])
+    assert len(k_means(points, 7)) == 2
+
+
+def test_different_bins_by_hand() -> None:
+    """Shares 0.5 and 0.6 of 100 and 100: z = 0.1 / sqrt(0.55 * 0.45 * 0.02) = 1.42, not at 5 %."""
+    assert different_bins(torch.tensor([50, 50]), torch.tensor([60, 40])) == 0
+    # Of 1,000 and 1,000: z = 4.5 in both.
+    assert different_bins(torch.tensor([500, 500]), torch.tensor([600, 400])) == 2
+    assert different_bins(torch.tensor([5, 0]), torch.tensor([7, 0])) == 0
+
+
+def test_by_chance_one_bin_in_twenty_differs() -> None:
+    draws = torch.Generator().manual_seed(0)
+    found = 0
+    for _ in range(200):
+        real, fake = (
+            torch.bincount(torch.randint(20, (1000,), generator=draws), minlength=20)
+            for _ in range(2)
+        )
+        found += different_bins(real, fake)
+    assert found / (200 * 20) == pytest.approx(0.05, abs=0.015)
+
+
+def test_jensen_shannon_ends_and_middle() -> None:
+    even = torch.tensor([10, 10])
+    assert jensen_shannon(even, even * 7) == pytest.approx(0)
+    assert jensen_shannon(torch.tensor([5, 0]), torch.tensor([0, 9])) == pytest.approx(1)
+    # H(3/4, 1/4) - (H(1/2, 1/2) + H(1, 0)) / 2 = 0.8113 - 0.5
+    assert jensen_shannon(even, torch.tensor([4, 0])) == pytest.approx(0.3113, abs=1e-4)
+
+
+def test_used_bins() -> None:
+    assert used_bins(torch.tensor([5, 5, 5, 5])) == pytest.approx(4)
+    assert used_bins(torch.tensor([5, 0, 0, 0])) == pytest.approx(1)
+
+
+def test_duplicates_and_the_birthday_estimate() -> None:
+    draws = torch.Generator().manual_seed(0)
+    support = torch.randn(300, 8, generator=draws)
+    points = support[torch.randint(300, (200,), generator=draws)]
+    assert birthday_support(points, 1e-4) == pytest.approx(300, rel=0.3)
+    different = torch.randn(200, 8, generator=draws)
+    assert birthday_support(different, 1e-4) == math.inf
+    assert duplicates(different, 1e-4) == 0
+    assert duplicates(torch.cat([different, different[:50]]), 1e-4) == pytest.approx(100 / 250)
+
+
+def test_spread_is_the_mean_distance() -> None:
+    assert spread(torch.tensor([[0.0], [1.0], [3.0]])) == pytest.approx(2)
+    assert spread(torch.zeros(1, 3)) == 0
+
+
+def test_thumbnails_are_averages() -> None:
+    image = torch.zeros(2, 3, 32, 24)
+    image[:, 0, :16] = 1
+    small = thumbnails(image.to(torch.bfloat16), 8)
+    assert small.shape == (2, 192)
+    assert small.dtype == torch.float32
+    assert float(small.sum()) == pytest.approx(2 * 32)
+
+
+def test_a_reference_tells_collapse_from_health() -> None:
+    reference = Reference.of(clusters(1000), bins=20)
+    fine = reference.read(clusters(256, seed=1))
+    assert fine["ndb"] <= 0.25
+    assert fine["jsd"] < 0.05
+    assert fine["spread"] == pytest.approx(1, abs=0.1)
+    assert fine["bins"] == pytest.approx(1, abs=0.2)
+    assert fine["duplicates"] < 0.05
+
+    one = reference.read(clusters(256, modes=1, width=0.05, seed=2))
+    assert one["ndb"] > 0.8
+    assert one["jsd"] > 0.7
+    assert one["spread"] < 0.1
+    assert one["bins"] < 0.15
+    assert one["duplicates"] > 0.9
+
+    three = reference.read(clusters(256, modes=3, seed=3))
+    assert three["bins"] < 0.45
+    assert three["spread"] < 0.9
+    assert three["jsd"] > 0.3
+
+
+def test_identical_real_samples_make_no_number_up() -> None:
+    reference = Reference.of(torch.ones(50, 4))
+    read = reference.read(torch.zeros(50, 4))
+    assert math.isnan(read["spread"])
+    assert read["duplicates"] == 0
