@@ -48,8 +48,8 @@ def _html(value: str = "", **settings: Any) -> gr.HTML:
 def _leave_files_alone(photo: gr.Image) -> None:
     """Keep Gradio from fetching the file that a visitor names, by URL, before we look at it."""
 
-    async def stays(path: str | None) -> str | None:
-        return path
+    async def stays(url_or_file_path: str | Path | None) -> str | None:
+        return None if url_or_file_path is None else str(url_or_file_path)
 
     photo.async_move_resource_to_block_cache = stays  # type: ignore[method-assign]
 
