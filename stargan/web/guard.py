@@ -7,6 +7,7 @@ state of a page to disk for links to it, and reads request bodies of any size. N
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -94,17 +95,18 @@ class Guard:
 
         async def sent(message: Message) -> None:
             nonlocal started
+            if taken > limit and not started:
+                return  # What the application makes of our error is not the answer.
             if message["type"] == "http.response.start":
                 started = True
                 own = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
                 message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
-        try:
+        with suppress(TooLargeError):
             await self.app(scope, counted, sent)
-        except TooLargeError:
-            if not started:
-                await _answer(send, 413, too_large)
+        if taken > limit and not started:
+            await _answer(send, 413, too_large)
 
     def allows(self, path: str) -> bool:
         """Whether the page needs this path."""
