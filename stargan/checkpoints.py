@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
 import zipfile
 from pathlib import Path
@@ -64,6 +65,9 @@ def build_method(hyper_parameters: Plain) -> Method:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"method '{target}' does not exist in this version.") from error
+    unknown = sorted(set(arguments) - set(inspect.signature(cls).parameters))
+    if unknown:
+        raise UserError(f"{name} takes no setting '{unknown[0]}': leave out what sets it.")
     method = cls(**arguments)
     assert isinstance(method, Method)
     return method

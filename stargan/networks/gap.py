@@ -11,6 +11,7 @@ mean and deviation that those weights expect.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -52,13 +53,11 @@ class AsImageNet(nn.Module):
 def added(*widths: int) -> nn.Sequential:
     """3x3 convolutions with ReLU from the first width to the last."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
-    for layer in layers[::2]:
-        assert isinstance(layer, nn.Conv2d)
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+    made = nn.Sequential(*layers)
+    _he(made)
+    return made
 
 
 class AlexNetGAP(GAPClassifier):
@@ -196,9 +195,9 @@ class AlexNet(nn.Module):
 
 
 def _he(layers: nn.Module) -> None:
-    """He's initialisation; torchvision's own of AlexNet and GoogLeNet hardly learns from scratch."""
+    """He's initialisation: torchvision's own of AlexNet hardly learns from scratch."""
     for layer in layers.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

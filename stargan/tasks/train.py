@@ -106,6 +106,7 @@ def check(config: Plain) -> None:
         "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
         "log.every_n_steps": config["log"]["every_n_steps"],
         "log.samples_every_n_steps": config["log"]["samples_every_n_steps"],
+        "log.test_every_n_steps": config["log"]["test_every_n_steps"],
         "log.sample_rows": config["log"]["sample_rows"],
         "method.n_critic": config["method"].get("n_critic", 1),
     }

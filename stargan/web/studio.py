@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,15 +171,15 @@ class Studio:
         return pictures.strip(tiles, "Where the judge looks", note, "pairs")
 
     def _map(self, picture: Tensor, place: int) -> Image.Image:
-        from stargan.cam import class_activation_map, overlay
-
         assert self.judge is not None
-        batch = picture.unsqueeze(0).to(self.judge.device)
-        return overlay(picture, class_activation_map(self.judge, batch, place)[0].cpu())
+        cam = import_module("stargan.cam")
+        heat = cam.class_activation_map(self.judge, picture.unsqueeze(0), place)[0].cpu()
+        shown: Image.Image = cam.overlay(picture, cam.normalise(heat))
+        return shown
 
     def _probability(self, picture: Tensor, place: int) -> float:
         assert self.judge is not None
-        logits = self.judge.logits(picture.unsqueeze(0).to(self.judge.device))[0].float().cpu()
+        logits = self.judge.logits(picture.unsqueeze(0))[0].float().cpu()
         for space, part in zip(self.judge.labels.spaces, self.judge.labels.slices, strict=True):
             if space.categorical and part.start <= place < part.stop:
                 return float(logits[part].softmax(0)[place - part.start])
