@@ -27,7 +27,15 @@ TEXT_KEYS = re.compile(
 )
 # Of these, the values that are paths: ~ is the home folder.
 PATH_KEYS = (
-    *("root", "input", "output", "model", "judge", "examples", "run_dir", "resume", "weights"),
+    "root",
+    "input",
+    "output",
+    "model",
+    "judge",
+    "examples",
+    "run_dir",
+    "resume",
+    "weights",
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (

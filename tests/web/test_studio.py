@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from stargan.contracts import UserError
+from stargan.judge import Judge
+from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.web.pictures import caption, message, outcome, to_pil
 from stargan.web.studio import Studio, titles
 from tests.tiny import FACES, MOODS
@@ -101,3 +105,36 @@ def test_titles_tell_models_apart(tmp_path: Path) -> None:
     assert titles([a, other]) == ["demo/one", "long/one"]
     with pytest.raises(UserError, match="twice"):
         titles([a, a / "generator.safetensors"])
+
+
+def test_the_judge_shows_where_and_how_sure(
+    tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Maps are the business of stargan.cam; here, that each picture and label gets its own.
+    asked: list[tuple[float, int]] = []
+
+    def activation(judge: Judge, image: torch.Tensor, label: int) -> torch.Tensor:
+        asked.append((float(image.mean()), label))
+        return torch.zeros(len(image), *image.shape[-2:])
+
+    cam = SimpleNamespace(
+        class_activation_map=activation,
+        normalise=lambda heat: heat,
+        overlay=lambda image, heat: to_pil(image),
+    )
+    monkeypatch.setitem(sys.modules, "stargan.cam", cam)
+    space = LabelSpace(("Young", "Male"), name="other order")
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2))
+    judge = Judge(network, JointLabelSpace([space]), (16, 16))
+    studio = Studio({"m": tiny_translator(tmp_path)}, judge, examples)
+    assert len(asked) == 1  # A judge without maps is refused at the start.
+    seen = studio.see(colourful()).seen[0]
+    result = studio.models[0].translate(seen, {"Male": 1.0})
+    shown = studio.evidence(seen, result, {"Male": 1.0, "Blond_Hair": 1.0})
+    assert [label for _, label in asked[1:]] == [1, 1]
+    assert asked[1][0] != asked[2][0]
+    sure = [f"{float(judge.logits(p[None])[0, 1].sigmoid()):.0%}" for p in (seen.photo, result)]
+    assert f"Male in the photo: {sure[0]}" in shown
+    assert f"Male in the result: {sure[1]}" in shown
+    assert "not trained" in studio.evidence(seen, result, {"Blond_Hair": 1.0})
+    assert studio.evidence(seen, result, {}) == ""
