@@ -149,7 +149,7 @@ class Studio:
             words = model.title if known else f"{model.title}: has no such label"
             picture = model.translate(visit.seen[i], known)
             tiles.append(pictures.tile(pictures.to_pil(picture), words))
-        return pictures.strip(tiles, "Models side by side", pictures.caption(edits))
+        return pictures.strip(tiles, "Models side by side", pictures.caption(edits), "pairs")
 
     def evidence(self, seen: Seen, result: Tensor, edits: Mapping[str, float]) -> str:
         """Where the judge sees the labels that were changed, in the photo and in the result."""
@@ -187,7 +187,7 @@ class Studio:
 
 
 def titles(paths: Sequence[str | Path]) -> list[str]:
-    """Short names for models, all different: the run's folder, or as much of the path as it takes.
+    """Short names for models, all different: the first folder from the end that tells them apart.
 
     Raises:
         UserError: the same model is named twice.
@@ -202,9 +202,11 @@ def titles(paths: Sequence[str | Path]) -> list[str]:
         parts.append(words)
     if len({tuple(words) for words in parts}) < len(parts):
         raise UserError("model= names the same model twice: name each once.")
-    length = 1
-    while True:
-        names = ["/".join(words[-length:]) for words in parts]
+    ends = [
+        [w.removesuffix(".safetensors").removesuffix(".ckpt") for w in words] for words in parts
+    ]
+    for place in range(1, min(map(len, ends)) + 1):
+        names = [words[-place] for words in ends]
         if len(set(names)) == len(names):
-            return [name.removesuffix(".safetensors").removesuffix(".ckpt") for name in names]
-        length += 1
+            return names
+    return ["/".join(words[1:]) for words in parts]

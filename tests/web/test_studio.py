@@ -102,7 +102,9 @@ def test_titles_tell_models_apart(tmp_path: Path) -> None:
         "small",
     ]
     other = tmp_path / "runs/long/one"
-    assert titles([a, other]) == ["demo/one", "long/one"]
+    assert titles([a, other]) == ["demo", "long"]
+    third = tmp_path / "runs/long/two"
+    assert len(set(titles([a, other, third]))) == 3
     with pytest.raises(UserError, match="twice"):
         titles([a, a / "generator.safetensors"])
 
