@@ -28,12 +28,14 @@ def serve(cfg: Mapping[str, Any]) -> None:
     # Before models are opened: the commonest mistakes are told at once.
     require_gradio()
     limits = Limits(**cfg["limits"])
-    with PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server:
-        print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
+    with (
+        PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server,
+        suppress(KeyboardInterrupt),
+    ):
         # A service manager's way to end: the folder of uploads must go then, too.
         signal.signal(signal.SIGTERM, _end)
-        with suppress(KeyboardInterrupt):
-            server.run()
+        print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
+        server.run()
     print("ended; nothing is kept.")
 
 

@@ -57,7 +57,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Studio:
     return Studio(models, examples=examples)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: its event loop would be in the way of tests that run one of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window. Missing: skipped, in CI (``CI=true``) a failure."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
