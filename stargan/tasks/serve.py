@@ -11,6 +11,7 @@ from typing import Any
 
 from stargan.contracts import UserError
 from stargan.inference import Translator
+from stargan.judge import open_judge
 from stargan.web.limits import Limits
 from stargan.web.server import PageServer, require_gradio
 from stargan.web.studio import Studio, titles
@@ -51,11 +52,7 @@ def _studio(cfg: Mapping[str, Any]) -> Studio:
         title: Translator.from_pretrained(path, cfg["device"], cfg["batch_size"])
         for title, path in zip(titles(paths), paths, strict=True)
     }
-    judge = None
-    if cfg["judge"]:
-        from stargan.judge import open_judge
-
-        judge = open_judge(cfg["judge"], cfg["device"])
+    judge = open_judge(cfg["judge"], cfg["device"]) if cfg["judge"] else None
     examples = Path(cfg["examples"]).expanduser() if cfg["examples"] else None
     return Studio(models, judge, examples)
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan import images
+from stargan import cam, images
 from stargan.contracts import UserError
 from stargan.data.face_person import EXPRESSIONS
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.inference import Translator
+from stargan.judge import Judge
 from stargan.web import pictures
 from stargan.web.controls import Control, controls_of, own_labels, readable
 from stargan.web.visits import Seen, Visit
-
-if TYPE_CHECKING:
-    from stargan.judge import Judge
 
 EXAMPLES = 6
 
@@ -172,10 +168,8 @@ class Studio:
 
     def _map(self, picture: Tensor, place: int) -> Image.Image:
         assert self.judge is not None
-        cam = import_module("stargan.cam")
         heat = cam.class_activation_map(self.judge, picture.unsqueeze(0), place)[0].cpu()
-        shown: Image.Image = cam.overlay(picture, cam.normalise(heat))
-        return shown
+        return cam.overlay(picture, cam.normalise(heat))
 
     def _probability(self, picture: Tensor, place: int) -> float:
         assert self.judge is not None

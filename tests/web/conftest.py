@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,14 @@ FLAGS = [
     # A camera that needs no camera and asks nobody.
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Gradio makes folders of an earlier server again, in the same process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
+        yield
 
 
 def tiny_translator(folder: Path, seed: int = 0, classifier: bool = True, *spaces) -> Translator:

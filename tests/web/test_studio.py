@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
+from stargan import cam
 from stargan.contracts import UserError
 from stargan.judge import Judge
 from stargan.labels import JointLabelSpace, LabelSpace
@@ -119,12 +118,7 @@ def test_the_judge_shows_where_and_how_sure(
         asked.append((float(image.mean()), label))
         return torch.zeros(len(image), *image.shape[-2:])
 
-    cam = SimpleNamespace(
-        class_activation_map=activation,
-        normalise=lambda heat: heat,
-        overlay=lambda image, heat: to_pil(image),
-    )
-    monkeypatch.setitem(sys.modules, "stargan.cam", cam)
+    monkeypatch.setattr(cam, "class_activation_map", activation)
     space = LabelSpace(("Young", "Male"), name="other order")
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2))
     judge = Judge(network, JointLabelSpace([space]), (16, 16))
