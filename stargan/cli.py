@@ -119,6 +119,8 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
   count=64    how many images
   seed=0      of the noise; image i of a seed is the same whatever the count
   interpolate=8   interpolation.png as well: the first images turn into one another in 8 steps
+  judge=      the run folder of a classifier (experiment=mnist_classifier): report.md with FID in
+              its features and the share of each class; its own data are the real images
   batch_size=64   device=auto   sheet=true
 """
 
