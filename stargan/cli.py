@@ -18,6 +18,7 @@ TASKS = {
     "translate": "translates images or folders of images with a trained model",
     "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
     "import-official": "converts weights of the published code, yunjey/stargan",
+    "serve": "shows a page in the browser where anybody can translate a photo",
     "sample": "makes images from noise with a trained model",
 }
 
@@ -33,6 +34,7 @@ first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
   stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
+  stargan serve model=RUN_OR_FILE                  a page to try it in the browser
 
 options:
   stargan TASK --help       what the task takes
@@ -129,6 +131,27 @@ usage: stargan import-official generator=FILE labels=NAMES output=FILE [key=valu
   crop=           the centre crop that training took; default: CelebA's 178 for attributes
 """
 
+SERVE_HELP = """\
+usage: stargan serve model=RUN_OR_FILE [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported file; model=[a,b] to switch
+              between several and to compare them
+  judge=      a classifier's run folder or file: shows where it sees each label
+  examples=   a folder of pictures to start from; default: drawn faces
+  port=7860   host=127.0.0.1   host=0.0.0.0 lets others in
+  root_path=/faces             where a reverse proxy puts the page
+  device=auto   batch_size=16
+  limits.megabytes=20          of an uploaded file
+  limits.megapixels=50         of an uploaded image
+  limits.waiting=32            requests in the queue
+  limits.parallel=2            requests worked on at once
+  limits.visits=256            visitors whose photo is remembered
+
+Photos are forgotten when the page is closed; nothing is fetched from elsewhere. Ctrl-C ends it.
+Needs pip install 'stargan[web]'.
+"""
+
+
 SAMPLE_HELP = """\
 usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
 
@@ -147,6 +170,7 @@ HELPS = {
     "translate": TRANSLATE_HELP,
     "export": EXPORT_HELP,
     "import-official": IMPORT_OFFICIAL_HELP,
+    "serve": SERVE_HELP,
     "sample": SAMPLE_HELP,
 }
 

@@ -22,8 +22,23 @@ if TYPE_CHECKING:
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
 TEXT_KEYS = re.compile(
-    r"^(to|input|output|model|images|generator|discriminator|run_dir|resume|name|known|.*\broot"
-    r"|.*\bweights)$"
+    r"^(to|input|output|model|judge|images|examples|generator|discriminator|host|root_path|run_dir|resume|name|known"
+    r"|.*\broot|.*\bweights)$"
+)
+# Of these, the values that are paths: ~ is the home folder.
+PATH_KEYS = (
+    "root",
+    "input",
+    "output",
+    "model",
+    "judge",
+    "images",
+    "generator",
+    "discriminator",
+    "examples",
+    "run_dir",
+    "resume",
+    "weights",
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
@@ -155,7 +170,7 @@ def quote(text: str) -> str:
     key, _, value = text.partition("=")
     if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
         return text
-    if key not in ("to", "name", "known"):
+    if key.endswith(PATH_KEYS):
         value = str(Path(value).expanduser())
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
