@@ -2,7 +2,7 @@
 # make test   sets up, checks, runs all tests
 # make check  lint, types, import contract
 # make fast   the quick tests alone
-# make bench  the paper recipe's step against a naive version of it
+# make bench  the paper recipe's step against a naive version of it; exported formats
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -34,8 +34,9 @@ test: check
 fast: $(VENV)/dev
 	$(BIN)/pytest -m "not slow"
 
-bench: $(VENV)/run
+bench: $(VENV)/dev
 	$(BIN)/python scripts/benchmark_step.py
+	$(BIN)/python scripts/benchmark_export.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -17,6 +17,8 @@ TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
     "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
+    "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
+    "import-official": "converts weights of the published code, yunjey/stargan",
     "sample": "makes images from noise with a trained model",
 }
 
@@ -112,6 +114,45 @@ is chosen, a label that stands alone is turned over; expressions are also report
 alone, as in the paper. Every figure comes with its 95 % interval and the number of images.
 """
 
+EXPORT_HELP = """\
+usage: stargan export model=RUN_OR_FILE output=FILE [format=NAME] [precision=NAME] [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt), a generator.safetensors or owner/name on the hub
+  output=     the file to write; a model card is written beside it
+  format=     safetensors   weights and description; opens by itself
+              onnx          for onnxruntime, with labels and preprocessing in its metadata
+              pt2           a graph of torch.export
+              hub           a folder: config.json, model.safetensors, README.md
+              official      200000-G.ckpt (and -D.ckpt) for the code of yunjey/stargan
+              default: what the ending of output= says
+  precision=  fp32          default
+              fp16          half the size (onnx: G also computes in half precision)
+              int8          onnx only: 8 bits, ranges measured on the images
+  images=     a folder of photos to check on; default: drawn faces
+  tolerance=  largest difference to the trained model that is accepted, on [-1, 1]
+  classifier=false   leave out what reads a photo's own labels: smaller, labels must be given
+  device=cpu
+
+The file is opened again and compared with the model it was made of; one that differs too much is
+not kept. ONNX needs pip install 'stargan[onnx]'.
+"""
+
+IMPORT_OFFICIAL_HELP = """\
+usage: stargan import-official generator=FILE labels=NAMES output=FILE [key=value ...]
+
+  generator=      200000-G.ckpt of yunjey/stargan
+  discriminator=  200000-D.ckpt: lets the model read a photo's own labels; without it they must be
+                  given at every translation
+  labels=         celeba5          the paper's five attributes
+                  rafd8            the eight expressions
+                  joint            both, in one model
+                  [Male,Young]     attributes, in the order of training
+                  classes:[a,b]    the classes of one data set (--dataset RaFD)
+                  [[Male],[a,b]]   a joint model: attributes, then classes
+  output=         the file to write, such as celeba.safetensors
+  image_size=     of the training, where no discriminator tells; default 128
+  crop=           the centre crop that training took; default: CelebA's 178 for attributes
+"""
 
 SAMPLE_HELP = """\
 usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
@@ -122,10 +163,18 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
   count=64    how many images
   seed=0      of the noise; image i of a seed is the same whatever the count
   interpolate=8   interpolation.png as well: the first images turn into one another in 8 steps
+  judge=      the run folder of a classifier (experiment=mnist_classifier): report.md with FID in
+              its features and the share of each class; its own data are the real images
   batch_size=64   device=auto   sheet=true
 """
 
-HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP, "evaluate": EVALUATE_HELP}
+HELPS = {
+    "evaluate": EVALUATE_HELP,
+    "translate": TRANSLATE_HELP,
+    "export": EXPORT_HELP,
+    "import-official": IMPORT_OFFICIAL_HELP,
+    "sample": SAMPLE_HELP,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -148,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> None:
     """The command without the handling of errors."""
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        tasks = "\n".join(f"  {name:<12}{words}" for name, words in TASKS.items())
+        tasks = "\n".join(f"  {name:<17}{words}" for name, words in TASKS.items())
         print(HELP.format(tasks=tasks), end="")
         return
     if arguments[0] == "--version":
@@ -174,7 +223,12 @@ def run(arguments: list[str]) -> None:
     if show:
         print(configs.to_yaml(config), end="")
         return
-    importlib.import_module(f"stargan.tasks.{task}").main(config)
+    importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
+
+
+def module_name(task: str) -> str:
+    """What the module and the yaml of a task are called: Python's names have no dash."""
+    return task.replace("-", "_")
 
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
@@ -195,7 +249,7 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
         return {**config, "data": model_data(config["model"], own) if mandatory else None}
-    return configs.compose(task, overrides, mandatory)
+    return configs.compose(module_name(task), overrides, mandatory)
 
 
 def model_data(model: object, overrides: list[str]) -> Plain:

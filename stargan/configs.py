@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
 TEXT_KEYS = re.compile(
-    r"^(to|input|output|model|inception|lpips|run_dir|resume|name|known"
-    r"|.*\bjudge|.*\broot|.*\bweights)$"
+    r"^(to|input|output|model|images|generator|discriminator|inception|lpips|run_dir|resume|name"
+    r"|known|.*\bjudge|.*\broot|.*\bweights)$"
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (

@@ -86,6 +86,38 @@ def test_output_that_is_a_file_is_refused(run: Path, tmp_path: Path) -> None:
         sample(run, tmp_path / "file")
 
 
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judge") / "run"
+    small = ["data.digits.count.train=40", "data.digits.count.test=30", "data.batch_size=8"]
+    more = ["trainer.max_steps=4", "method.classifier.channels=4", "log.tensorboard=false"]
+    cpu = ["trainer.accelerator=cpu", f"run_dir={folder}"]
+    cli.run(["train", "experiment=digits_classifier", *small, *more, *cpu])
+    return folder
+
+
+def test_a_judge_gives_fid_and_shares(
+    run: Path, judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample(run, tmp_path, "count=40", f"judge={judge}")
+    report = (tmp_path / "report.md").read_text()
+    assert "samples: 40; real test images: 30" in report
+    assert "FID in the judge's features, 30 images" in report
+    assert sum(line.startswith("| ") for line in report.splitlines()) == 11
+    assert "FID of 30" in capsys.readouterr().out
+
+
+def test_a_judge_that_is_none_is_refused(run: Path, judge: Path, tmp_path: Path) -> None:
+    for bad, said in (
+        (run / "generator.safetensors", "is a sampler"),
+        (tmp_path, "holds no model"),
+        (judge / "classifier.safetensors", "must be the run folder"),
+    ):
+        with pytest.raises(UserError, match=said):
+            sample(run, tmp_path / "out", f"judge={bad}")
+    assert not (tmp_path / "out").exists()
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     cli.run(["sample", "--help"])
     assert "stargan sample model=" in capsys.readouterr().out
