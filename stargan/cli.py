@@ -16,6 +16,7 @@ from stargan.contracts import Plain, UserError
 TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
+    "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
     "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
     "import-official": "converts weights of the published code, yunjey/stargan",
     "serve": "shows a page in the browser where anybody can translate a photo",
@@ -34,6 +35,7 @@ first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
   stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
+  stargan evaluate model=RUN_OR_FILE output=DIR    how good it is, on its own test images
   stargan serve model=RUN_OR_FILE                  a page to try it in the browser
 
 options:
@@ -86,9 +88,32 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
               all                  every label in turn, the paper's row
   output=     folder for the PNGs and contact_sheet.png
   labels=     labels you know of the input, like Male=1; the others are read off the image
+  cam=true    also NAME_cam.png: what changed, and where a judge looks before and after;
+              judge=RUN_OR_FILE, a classifier of the labels (embedded faces need none)
   batch_size=16   device=auto   contact_sheet=true   on_error=skip|raise
 
 A joint model takes labels of all its data sets and chooses the mask by itself.
+"""
+
+EVALUATE_HELP = """\
+usage: stargan evaluate model=RUN_OR_FILE output=DIR [judge=RUN_OR_FILE] [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported generator; several in one table
+              (seeds, checkpoints of one run): model=[runs/a,runs/b]
+  output=     folder for report.html, report.md, report.json, and parts/ with the measurements, by
+              which an interrupted evaluation goes on (the same command again)
+  judge=      a classifier of all the model's labels: stargan train experiment=celeba_classifier;
+              embedded faces need none, theirs is trained once and kept
+  data=NAME   other test images; default: those of the model's run. data.root=DIR: where they are
+  inception=FILE   pt_inception-2015-12-05-6726825d.pth for FID, KID and the Inception Score;
+              without it they are taken of the judge's features, and every table says so
+  lpips=FILE  alexnet-owt-7be5be79.pth for LPIPS; without it the distance of the judge's features
+  count=500   only so many test images per data set, evenly over the split
+  cycle=false no translation back   cases=6 random rows   batch_size=32   device=auto
+
+Every test image is translated to every label that it does not have. A label of an exclusive group
+is chosen, a label that stands alone is turned over; expressions are also reported from neutral
+alone, as in the paper. Every figure comes with its 95 % interval and the number of images.
 """
 
 EXPORT_HELP = """\
@@ -167,6 +192,7 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
 """
 
 HELPS = {
+    "evaluate": EVALUATE_HELP,
     "translate": TRANSLATE_HELP,
     "export": EXPORT_HELP,
     "import-official": IMPORT_OFFICIAL_HELP,
@@ -243,7 +269,26 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     if task == "train" and mandatory and not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(configs.options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
+    if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
+        own = [o for o in overrides if o.startswith("data.")]
+        config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
+        return {**config, "data": model_data(config["model"], own) if mandatory else None}
     return configs.compose(module_name(task), overrides, mandatory)
+
+
+def model_data(model: object, overrides: list[str]) -> Plain:
+    """The data settings of a model, of the first of several, with some values changed."""
+    from stargan.evaluation.origin import data_of
+
+    first = model[0] if isinstance(model, list) and model else model
+    data = data_of(str(first))
+    changed = configs.merge({"data": data}, overrides, ["data"])["data"]
+    root = changed.get("root")
+    for name in changed["use"]:
+        # Its root was data.root, which Hydra has long resolved.
+        if root != data.get("root") and changed[name].get("root") == data.get("root"):
+            changed[name]["root"] = root
+    return dict(changed)
 
 
 def help_text(task: str) -> str:

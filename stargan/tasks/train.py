@@ -184,6 +184,8 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
                 "experiment": config["name"],
                 "version": __version__,
                 "date": time.strftime("%Y-%m-%d"),
+                # Not where the images lie: that is nobody's business who is given the file.
+                "data": without_roots(config["data"]),
             },
         }
     )
@@ -194,6 +196,12 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
             f"channels, add data.channels={method.channels[-1]}."
         )
     return method
+
+
+def without_roots(data: Plain) -> Plain:
+    """Data settings with every root left open."""
+    found = {k: without_roots(v) if isinstance(v, dict) else v for k, v in data.items()}
+    return found | ({"root": None} if "root" in found else {})
 
 
 def make_run_dir(config: Plain) -> Path:
@@ -327,7 +335,7 @@ def finish(run: Run, chosen: list[RunCallback], stop: StopCleanly) -> None:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections, scores)
     console.print()
-    for source, (rows, _) in scores.items():
+    for source, rows in scores.items():
         console.print(score_table(source, rows))
     said = {"steps": facts["steps"]}
     for callback in chosen:
