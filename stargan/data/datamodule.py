@@ -102,6 +102,7 @@ class DataModule(pl.LightningDataModule):
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
         period: discriminator steps per generator step, see ``StepSampler``.
+        processes: how many share the images of an epoch.
 
     Attributes:
         labels: the joint label space, one space per source in order.
@@ -135,6 +136,7 @@ class DataModule(pl.LightningDataModule):
         max_steps: int | None = None,
         start_step: int = 0,
         period: int = 1,
+        processes: int = 1,
     ) -> None:
         super().__init__()
         if not sources:
@@ -184,6 +186,7 @@ class DataModule(pl.LightningDataModule):
         self.max_steps = max_steps
         self.start_step = start_step
         self.period = period
+        self.processes = processes
         self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -233,7 +236,7 @@ class DataModule(pl.LightningDataModule):
         """Steps in which all processes together see about as many images as there are."""
         self.setup()
         count = sum(len(prepared) for prepared in self.train.values())
-        return max(1, round(count / (self.batch_size * self._place()[1])))
+        return max(1, round(count / (self.batch_size * self.processes)))
 
     def train_dataloader(self) -> StepLoader:
         """Batches from ``start_step`` to ``max_steps`` for this process's rank.

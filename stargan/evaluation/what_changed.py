@@ -187,7 +187,7 @@ def changed_sheet(
     names: Sequence[str],
 ) -> Image.Image:
     """``changed_rows`` of PIL images of one size as one captioned picture."""
-    pair = [torch.stack([images.to_tensor(i) for i in side]) for side in (before, after)]
-    rows = changed_rows(judge, *pair, torch.tensor(list(label)))
+    one, two = (torch.stack([images.to_tensor(i) for i in side]) for side in (before, after))
+    rows = changed_rows(judge, one, two, torch.tensor(list(label)))
     whole = [[tile for tile in row if tile is not None] for row in rows]
     return images.grid(whole, changed_columns(judge), list(names))

@@ -54,6 +54,7 @@ def main(config: Plain) -> Path:
     check(config)
     data = build_data(config)
     data.setup("fit")
+    data.processes = count_processes(config["trainer"])
     max_steps = run_length(config, data)
     method = build_method(config, data, max_steps)
     start = resume["stargan"]["step"] if resume else 0
@@ -142,6 +143,18 @@ def build_data(config: Plain) -> DataModule:
     for shared in ("root", "download"):  # what the sources point at
         settings.pop(shared, None)
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
+
+
+def count_processes(trainer: Plain) -> int:
+    """How many processes the trainer will start, on all nodes together."""
+    devices = trainer["devices"]
+    if isinstance(devices, list):
+        count = len(devices)
+    elif str(devices).isdecimal():
+        count = int(devices)
+    else:  # auto, -1
+        count = torch.cuda.device_count() if trainer["accelerator"] != "cpu" else 1
+    return max(count, 1) * int(trainer["num_nodes"])
 
 
 def run_length(config: Plain, data: DataModule) -> int:

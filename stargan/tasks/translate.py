@@ -59,8 +59,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
         cfg["model"], cfg.get("device", "auto"), _whole(cfg.get("batch_size", 16), "batch_size")
     )
     captions = list(translator.labels) if wish is None else [_caption(wish)]
-    shown = [[label] for label in translator.labels] if wish is None else [list(wish)]
-    judge = _judge(cfg, translator, shown) if cfg.get("cam") else None
+    changed = [[label] for label in translator.labels] if wish is None else [list(wish)]
+    judge = _judge(cfg, translator, changed) if cfg.get("cam") else None
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
     if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
@@ -95,7 +95,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
                 for image, name in zip(outputs, names[i], strict=True):
                     images.save_png(image, output / name)
                 if judge is not None:
-                    _save_maps(judge, photos[i], outputs, names[i], shown, output)
+                    _save_maps(judge, photos[i], outputs, names[i], changed, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
                     rows.append([photos[i], *outputs])
                     titles.append(files[i].name)
@@ -161,7 +161,7 @@ def _save_maps(
     labels: Sequence[Sequence[str]],
     folder: Path,
 ) -> None:
-    """``<name>_cam.png`` for each output: difference, and where the judge looks before and after."""
+    """``<name>_cam.png`` of each output: difference, and where the judge looks."""
     for image, name, row in zip(outputs, names, labels, strict=True):
         index = [judge.labels.names.index(label.rpartition(".")[2]) for label in row]
         count = len(row)
