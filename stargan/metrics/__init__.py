@@ -1,1 +1,1 @@
-"""Pure maths and small running states; no trainer."""
+"""Figures of merit: pure functions and small running states; no trainer, no data sets."""
