@@ -24,7 +24,8 @@ class Batch(NamedTuple):
     """A batch on its way to a method.
 
     Attributes:
-        image: ``(B, 3, H, W)`` float in [-1, 1].
+        image: ``(B, C, H, W)`` float in [-1, 1]; C is 3, or 1 where ``data.channels=1`` asks for
+            grey.
         label: ``(B, L)`` float in {0, 1}, ``L`` the size of the joint label space; zero outside
             the slice of the row's source.
         source: ``(B,)`` int64, index of the row's label space in the joint label space.

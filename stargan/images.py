@@ -170,8 +170,9 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """``(3, H, W)`` in [-1, 1] as RGB; the inverse of ``to_tensor``. See ``to_uint8``."""
-    return Image.fromarray(to_uint8(image).permute(1, 2, 0).contiguous().cpu().numpy())
+    """``(3, H, W)`` in [-1, 1] as RGB, ``(1, H, W)`` as grey. See ``to_uint8``."""
+    pixels = to_uint8(image).permute(1, 2, 0).contiguous().cpu().numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -221,7 +222,7 @@ def grid(
     Long captions are wrapped; a column grows, up to twice its tile, for a long word.
 
     Args:
-        rows: images, PIL or ``(3, H, W)`` in [-1, 1]; a short row leaves blanks at its end.
+        rows: images, PIL or ``(C, H, W)`` in [-1, 1]; a short row leaves blanks at its end.
         column_titles: one caption per column.
         row_titles: one caption per row, on its left.
         scale: how much larger tiles are drawn; None enlarges tiny images to about 96 pixels.

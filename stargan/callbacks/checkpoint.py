@@ -26,31 +26,40 @@ class Checkpoints(pl.Callback):
 
     Args:
         folder: the run's checkpoints/.
-        every_n_steps: discriminator steps between checkpoints.
+        every_n_steps: discriminator steps between saves.
         keep: how many step files to keep; 0 for ``last.ckpt`` alone.
+        keep_every_n_steps: discriminator steps between step files; None: every save makes one.
     """
 
-    def __init__(self, folder: Path, every_n_steps: int, keep: int) -> None:
+    def __init__(
+        self, folder: Path, every_n_steps: int, keep: int, keep_every_n_steps: int | None = None
+    ) -> None:
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.keep = keep
+        self.keep_every_n_steps = keep_every_n_steps
         self.saved_step = -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Method)
-        if module.step % self.every_n_steps == 0:
-            self.save(trainer, module)
+        numbered = module.step % (self.keep_every_n_steps or self.every_n_steps) == 0
+        if numbered or module.step % self.every_n_steps == 0:
+            self.save(trainer, module, numbered)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Method)
         if self.saved_step != module.step:
-            self.save(trainer, module)
+            self.save(trainer, module, numbered=True)
 
-    def save(self, trainer: pl.Trainer, module: Method) -> None:
-        """Save now. Every rank calls it; the first one moves the file into place."""
+    def save(self, trainer: pl.Trainer, module: Method, numbered: bool) -> None:
+        """Save now. Every rank calls it; the first one moves the file into place.
+
+        Args:
+            numbered: whether to keep a step file beside ``last.ckpt``.
+        """
         last = self.folder / "last.ckpt"
         write_checkpoint(trainer, last)
-        if trainer.is_global_zero and self.keep:
+        if trainer.is_global_zero and self.keep and numbered:
             link_or_copy(last, self.folder / f"step_{module.step:08d}.ckpt")
             old = sorted(self.folder.glob("step_*.ckpt"))
             for path in old[: -self.keep]:

@@ -95,6 +95,7 @@ class DataModule(pl.LightningDataModule):
         seed: of order, flips and the fixed selection of ``validation_batch``.
         on_error: "raise", or "skip" unreadable images (another one takes the place).
         cache: keep prepared images in memory: True, False, or "auto" when all fit into 1 GiB.
+        channels: 3 for RGB, 1 for grey.
         limit: only so many training images per source, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
         max_steps: training steps in all; to be set before ``train_dataloader``.
@@ -128,6 +129,7 @@ class DataModule(pl.LightningDataModule):
         cache: bool | str = "auto",
         balance: bool = False,
         limit: int | None = None,
+        channels: int = 3,
         max_steps: int | None = None,
         start_step: int = 0,
         period: int = 1,
@@ -153,6 +155,8 @@ class DataModule(pl.LightningDataModule):
             raise UserError(f"cache={cache} is unknown: choose auto, true or false.")
         if limit is not None and limit < 2:
             raise UserError(f"limit={limit}: at least 2 training images are needed.")
+        if channels not in (1, 3):
+            raise UserError(f"channels={channels} is impossible: 3 for RGB, 1 for grey.")
         if isinstance(crop, Mapping):
             unknown = next((name for name in crop if name not in sources), None)
             if unknown is not None:
@@ -161,6 +165,7 @@ class DataModule(pl.LightningDataModule):
         self._crop = crop
         self.image_size = (int(size[0]), int(size[1]))
         self.batch_size = batch_size
+        self.channels = channels
         self._flip = flip
         self._num_workers = num_workers
         self._seed = seed
@@ -195,12 +200,18 @@ class DataModule(pl.LightningDataModule):
         }
         self.crops = {built["train"][name].space.name: crop for name, crop in crops.items()}
         count = sum(len(images) for split in built.values() for images in split.values())
-        fits = count * self.image_size[0] * self.image_size[1] * 3 <= _CACHE_BYTES
+        height, width = self.image_size
+        fits = count * height * width * self.channels <= _CACHE_BYTES
         keep = fits if self._cache == "auto" else bool(self._cache)
         prepared = {
             split: {
                 name: PreparedImages(
-                    images, self.image_size, crops[name], self._on_error == "skip", keep
+                    images,
+                    self.image_size,
+                    crops[name],
+                    self._on_error == "skip",
+                    keep,
+                    self.channels,
                 )
                 for name, images in by_name.items()
             }
@@ -316,7 +327,7 @@ class DataModule(pl.LightningDataModule):
             lines.append(
                 f"{name}: {len(train):,} training and {len(test):,} test images, "
                 f"{'largest centre crop' if crop is None else f'centre crop {crop}'}, "
-                f"resized to {height} x {width}"
+                f"resized to {height} x {width}{', grey' if self.channels == 1 else ''}"
             )
             wide = max(len(n) for n in train.images.space.names)
             for i, label in enumerate(train.images.space.names):

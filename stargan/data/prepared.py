@@ -28,6 +28,7 @@ class PreparedImages:
         skip: leave out unreadable images rather than raise.
         keep: keep every prepared image, 8 bits per channel. Flips come later, so that a kept
             image is the same as a fresh one.
+        channels: 3 for RGB, 1 for grey (luma, ITU-R 601).
     """
 
     def __init__(
@@ -37,16 +38,18 @@ class PreparedImages:
         crop: int | None,
         skip: bool = False,
         keep: bool = False,
+        channels: int = 3,
     ) -> None:
         self.images = images
         self.size = size
+        self.channels = channels
         self._crop = crop
         self._skip = skip
         self._kept: NDArray[np.uint8] | None = None
         if keep:
             # Anonymous memory is shared with forked workers and, unlike torch's shared tensors,
             # does not count against the small /dev/shm of containers. Unused pages cost nothing.
-            shape = (len(images), *size, 3)
+            shape = (len(images), *size, channels)
             memory = mmap.mmap(-1, int(np.prod(shape)))
             self._kept = np.frombuffer(memory, dtype=np.uint8).reshape(shape)
         self._state = torch.zeros(len(images), dtype=torch.uint8).share_memory_()
@@ -64,7 +67,7 @@ class PreparedImages:
         return int((self._state == _UNREADABLE).sum())
 
     def pixels(self, index: int) -> NDArray[np.uint8] | None:
-        """``(H, W, 3)`` uint8, or None for an unreadable image that is to be skipped.
+        """``(H, W, C)`` uint8, or None for an unreadable image that is to be skipped.
 
         Raises:
             UserError: unreadable (unless skipped), or smaller than the crop; names the image.
@@ -82,10 +85,12 @@ class PreparedImages:
             _log.warning("%s; another image takes its place.", str(error).rstrip("."))
             return None
         try:
-            array = np.asarray(crop_resize(image, self.size, self._crop))
+            resized = crop_resize(image, self.size, self._crop)
         except UserError as error:
             name, where = self.images.name(index), self.images.where
             raise UserError(f"image '{name}' of {where}: {error}") from error
+        grey = self.channels == 1
+        array = np.asarray(resized.convert("L"))[:, :, None] if grey else np.asarray(resized)
         if self._kept is not None:
             self._kept[index] = array
             self._state[index] = _KEPT

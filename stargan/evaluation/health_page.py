@@ -48,7 +48,9 @@ def verdicts(health: Health, story: Sequence[Plain]) -> list[tuple[str, str, str
         if trouble is not None:
             verdict = f"**trouble since step {trouble.since:,}**"
         elif past:
-            verdict = f"over since step {past[-1]['step']:,}" if recovered(past) else "was in trouble"
+            verdict = (
+                f"over since step {past[-1]['step']:,}" if recovered(past) else "was in trouble"
+            )
         elif opinion is not None:
             verdict = "fine"
         elif monitor.name in seen(health.rows):

@@ -49,6 +49,8 @@ class Method(pl.LightningModule):
 
     product: ClassVar[str] = "generator.safetensors"
     """The exported file in the run folder."""
+    channels: ClassVar[tuple[int, ...]] = (3,)
+    """Images of how many channels the method can take."""
     n_critic = 1
 
     def __init__(
@@ -110,6 +112,11 @@ class Method(pl.LightningModule):
     def on_train_start(self) -> None:
         """The time of the first step counts too."""
         self.clock = time.perf_counter()
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """What draws from torch's own generators (dropout) becomes a function of the step too."""
+        # The last number: another stream than that of ``draws``.
+        torch.manual_seed(hash((self.seed, self.step, self.global_rank, 1)) % 2**63)
 
     def draws(self) -> torch.Generator:
         """Randomness of this step: a function of seed, step and rank alone.

@@ -131,6 +131,8 @@ def check(config: Plain) -> None:
     }
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
+    if config["checkpoint"]["every_n_epochs"] is not None:
+        positive["checkpoint.every_n_epochs"] = config["checkpoint"]["every_n_epochs"]
     for key, value in positive.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key}={value} must be a whole number of at least 1.")
@@ -151,7 +153,8 @@ def build_data(config: Plain) -> DataModule:
         crop[name] = arguments.pop("crop")
         module, _, cls = str(arguments.pop("_target_")).rpartition(".")
         sources[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
-    settings.pop("root", None)
+    for shared in ("root", "download"):  # what the sources point at
+        settings.pop(shared, None)
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
 
 
@@ -166,11 +169,15 @@ def run_length(config: Plain, data: DataModule) -> int:
 def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
     """The method of a configuration, its sizes taken from the data."""
     settings = {k: v for k, v in config["method"].items() if k not in ("schedule", "precision")}
-    return checkpoints.build_method(
+    method = checkpoints.build_method(
         {
             **settings,
             "labels": data.labels.to_plain(),
-            "image": {"size": list(data.image_size), "crop": dict(data.crops)},
+            "image": {
+                "size": list(data.image_size),
+                "crop": dict(data.crops),
+                "channels": data.channels,
+            },
             "schedule": config["schedule"],
             "max_steps": max_steps,
             "seed": int(config["seed"]),
@@ -181,6 +188,13 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
             },
         }
     )
+    if data.channels not in method.channels:
+        can = " or ".join(map(str, method.channels))
+        raise UserError(
+            f"data.channels={data.channels}: {type(method).__name__} takes images of {can} "
+            f"channels, add data.channels={method.channels[-1]}."
+        )
+    return method
 
 
 def make_run_dir(config: Plain) -> Path:
@@ -222,12 +236,14 @@ def build_trainer(run: Run, chosen: list[RunCallback], max_steps: int) -> pl.Tra
         # D's and G's backward passes each leave the other's parameters unused.
         settings["strategy"] = "ddp_find_unused_parameters_true"
     folder = run.folder / "checkpoints"
+    epochs = saves["every_n_epochs"]
+    kept = None if epochs is None else int(epochs) * run.data.steps_per_epoch
     callbacks: list[pl.Callback] = [
         # What a callback measures at a step goes into that step's row: the log comes after them.
         *chosen,
         run.terms,
         ProgressBar(max_steps, max_minutes, run.terms, run.console),
-        Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"])),
+        Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"]), kept),
         run.stop,
         RanksAgree(),
     ]
