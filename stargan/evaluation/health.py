@@ -22,12 +22,14 @@ from stargan.metrics.convergence import Persistence, exploded, oscillation, rise
 
 Row = Mapping[str, float]
 
-# D's loss counts as near zero below this share of what guessing would cost it.
-NEAR_ZERO = 0.1
 # D's accuracy counts as saturated when it ranks so many pairs of real and fake right.
 SATURATED = 0.98
+# A D that is worse than one that always says "half" has lost its hold, from this many times on.
+TOO_HIGH = 2.0
 # A critic's distance, which has no scale of its own, has grown when it is so many times its usual.
 GROWN = 3.0
+# Bits of Jensen-Shannon divergence from which samples are another thing than the data.
+FAR = 0.4
 # Rows that a usual value or an oscillation is taken from.
 WINDOW = 64
 # Below this mean difference on the [-1, 1] scale a person sees no difference between two images:
@@ -137,7 +139,7 @@ def discriminator_wins(history: History) -> Opinion | None:
     ranks = "" if math.isnan(rank) else f", it ranks {rank:.1%} of the pairs right"
     if history.scale is not None:
         share = d / history.scale.guessing
-        bad = share < NEAR_ZERO and g > history.scale.beaten and saturated
+        bad = d < history.scale.sure and g > history.scale.beaten and saturated
         grown = rise(history.values("G/adv", len(history.rows)), 5)
         higher = f" ({grown:.1f} times its best)" if grown >= 1.05 else ""
         words = f"D's loss {d:.3g} ({share:.0%} of guessing){ranks}; G's loss {g:.3g}{higher}"
@@ -147,13 +149,28 @@ def discriminator_wins(history: History) -> Opinion | None:
     return Opinion(bad, f"the critic's distance {-d:.3g}, usually {-usual:.3g}{ranks}")
 
 
+def losses_explode(history: History) -> Opinion | None:
+    """D's mean loss over ten rows is above that of guessing: both networks overshoot."""
+    values = history.values("D/adv", 10)
+    if history.scale is None or not values:
+        return None
+    mean = sum(values) / len(values)
+    times = mean / history.scale.guessing
+    words = f"D's loss {mean:.3g} on average, {times:.1f} times that of guessing"
+    return Opinion(times > TOO_HIGH, f"{words}; G's loss {history.now('G/adv'):.3g}")
+
+
 def discriminator_blind(history: History) -> Opinion | None:
-    """D cannot tell real from fake, while its bins say that the fakes are far from the data."""
+    """D does hardly better than guessing, while its bins say that the fakes are far off."""
     d, rank, jsd = (history.now(n) for n in ("D/adv", "D/rank", "samples/jsd"))
     if math.isnan(rank) or math.isnan(jsd) or math.isnan(d):
         return None
-    bad = abs(rank - 0.5) < 0.05 and jsd > 0.1
-    return Opinion(bad, f"D ranks {rank:.1%} of the pairs right; divergence of the bins {jsd:.2f}")
+    # Fakes ranked above the real images are another thing: a D that is fooled.
+    guesses = abs(rank - 0.5) < 0.15
+    if history.scale is not None:
+        guesses = guesses and abs(d / history.scale.guessing - 1) < 0.05
+    words = f"D ranks {rank:.1%} of the pairs right (guessing: 50%)"
+    return Opinion(guesses and jsd > FAR, f"{words}, although the bins diverge by {jsd:.2f} bits")
 
 
 def gradients_explode(history: History) -> Opinion | None:
@@ -203,13 +220,14 @@ def mode_collapse(history: History) -> Opinion | None:
     if any(map(math.isnan, read.values())):
         return None
     alike = read["spread"] < 0.5
-    few = read["bins"] < 1 / 3 and read["jsd"] > 0.3
+    few = read["bins"] < 1 / 3 and read["jsd"] > FAR
+    twins = read["duplicates"] > 0.5
     words = (
         f"distances between samples {read['spread']:.2f} of those of the data, bins in use "
         f"{read['bins']:.0%}, {read['ndb']:.0%} of the bins differ, divergence "
         f"{read['jsd']:.2f}, near twins {read['duplicates']:.0%}"
     )
-    return Opinion(alike or few, words)
+    return Opinion(alike or few or twins, words)
 
 
 def label_ignored(history: History) -> Opinion | None:
@@ -277,13 +295,22 @@ MONITORS = (
         ("diverged",),
     ),
     Monitor(
+        "losses_explode",
+        "losses explode: the networks overshoot each other",
+        "a learning rate ten times lower, beta1 of 0.5, larger batches; least squares or hinge "
+        "instead of cross entropy bound what one step can do",
+        ("D/adv", "G/adv"),
+        losses_explode,
+        ("diverged",),
+    ),
+    Monitor(
         "discriminator_blind",
         "the discriminator cannot tell real from fake, although they are far apart",
         "more capacity or larger kernels for D, a higher discriminator_lr, less dropout; a D that "
         "sees too little teaches G nothing",
         ("D/rank", "samples/jsd"),
         discriminator_blind,
-        ("diverged",),
+        ("diverged", "losses_explode"),
     ),
     Monitor(
         "gradients_explode",
@@ -291,7 +318,7 @@ MONITORS = (
         "a lower learning rate, a smaller weight of the penalty, normalised layers, full precision",
         ("grad/G", "grad/D"),
         gradients_explode,
-        ("diverged",),
+        ("diverged", "losses_explode"),
     ),
     Monitor(
         "gradients_vanish",
@@ -299,7 +326,7 @@ MONITORS = (
         "a non-saturating loss, LeakyReLU instead of ReLU, fewer layers, a D that is less sure",
         ("grad/G", "grad/D"),
         gradients_vanish,
-        ("diverged", "discriminator_wins"),
+        ("diverged", "discriminator_wins", "losses_explode"),
     ),
     Monitor(
         "oscillates",
@@ -307,7 +334,7 @@ MONITORS = (
         "a lower learning rate, beta1 of 0.5 or 0, R1, an average of G (ema_decay=0.999)",
         ("D/adv", "G/adv"),
         oscillates,
-        ("diverged", "discriminator_wins"),
+        ("diverged", "discriminator_wins", "losses_explode"),
     ),
     Monitor(
         "mode_collapse",
@@ -316,7 +343,7 @@ MONITORS = (
         "more noise dimensions",
         ("samples/spread", "samples/bins", "samples/jsd"),
         mode_collapse,
-        ("diverged", "discriminator_wins", "discriminator_blind"),
+        ("diverged", "discriminator_wins", "losses_explode", "discriminator_blind"),
     ),
     Monitor(
         "label_ignored",
