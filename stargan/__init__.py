@@ -1,7 +1,8 @@
 """Multi-domain image-to-image translation with StarGAN.
 
-``from stargan import Translator`` opens an exported generator; it loads neither Lightning
-nor Hydra.
+``from stargan import Translator`` opens an exported generator that translates images,
+``from stargan import Sampler`` one that makes them from noise; they load neither Lightning nor
+Hydra.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stargan.inference import Translator
+    from stargan.sampler import Sampler
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "__version__"]
+__all__ = ["Sampler", "Translator", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from stargan.inference import Translator
 
         return Translator
+    if name == "Sampler":
+        from stargan.sampler import Sampler
+
+        return Sampler
     raise AttributeError(f"module 'stargan' has no attribute {name!r}")

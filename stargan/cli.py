@@ -16,6 +16,7 @@ from stargan.contracts import Plain, UserError
 TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
+    "sample": "makes images from noise with a trained model",
 }
 
 HELP = """\
@@ -87,6 +88,23 @@ A joint model takes labels of all its data sets and chooses the mask by itself.
 """
 
 
+SAMPLE_HELP = """\
+usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported generator.safetensors of a method
+              that makes images from noise (method=dcgan)
+  output=     folder for sample_00001.png and so on, and sheet.png
+  count=64    how many images
+  seed=0      of the noise; image i of a seed is the same whatever the count
+  interpolate=8   interpolation.png as well: the first images turn into one another in 8 steps
+  judge=      the run folder of a classifier (experiment=mnist_classifier): report.md with FID in
+              its features and the share of each class; its own data are the real images
+  batch_size=64   device=auto   sheet=true
+"""
+
+HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a task. Exits with 0, with 2 and one sentence on bad input, with 130 on Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -155,8 +173,8 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
 
 def help_text(task: str) -> str:
     """What ``stargan TASK --help`` prints."""
-    if task == "translate":
-        return TRANSLATE_HELP
+    if task in HELPS:
+        return HELPS[task]
 
     def listing(group: str) -> str:
         return "\n".join(f"  {name:<16}{words}" for name, words in configs.options(group).items())

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -346,14 +347,43 @@ def save_png(image: Image.Image, path: str | Path) -> None:
     Raises:
         UserError: the place cannot be written to.
     """
-    path = Path(path)
+    _save(image, Path(path), format="PNG")
+
+
+def save_animation(
+    frames: Sequence[Image.Image], path: str | Path, seconds: float = 0.2, last: float = 2.0
+) -> None:
+    """Write a GIF that starts again and again, whole or not at all.
+
+    Args:
+        frames: at least one, all of one size.
+        path: the file.
+        seconds: how long a frame is shown.
+        last: how long the last one is.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * last)]
+    _save(
+        frames[0],
+        Path(path),
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=times,
+        loop=0,
+    )
+
+
+def _save(image: Image.Image, path: Path, **how: Any) -> None:
     # A plain open, not mkstemp: its files would stay private (0600) after the rename.
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                image.save(file, format="PNG")
+                image.save(file, **how)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

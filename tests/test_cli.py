@@ -95,7 +95,7 @@ def test_cfg_job_prints_the_configuration(capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load(capsys.readouterr().out)["data"]["image_size"] == 48
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["translate", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([task, "--help"] for task in cli.TASKS)])
 def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli.run(arguments)
     shown = capsys.readouterr().out

@@ -10,7 +10,16 @@ import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from stargan.contracts import UserError
-from stargan.images import crop_resize, grid, image_files, open_image, save_png, to_pil, to_tensor
+from stargan.images import (
+    crop_resize,
+    grid,
+    image_files,
+    open_image,
+    save_animation,
+    save_png,
+    to_pil,
+    to_tensor,
+)
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -214,6 +223,27 @@ def test_save_png_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         save_png(noise(8, 8, seed=1), path)
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
     assert ImageChops.difference(open_image(path), noise(8, 8)).getbbox() is None
+
+
+def test_grey_tensors_become_grey_images() -> None:
+    grey = torch.linspace(-1, 1, 256).view(1, 16, 16)
+    image = to_pil(grey)
+    assert image.mode == "L"
+    assert np.array_equal(np.asarray(image).ravel(), np.arange(256))
+
+
+def test_animation(tmp_path: Path) -> None:
+    frames = [Image.new("L", (12, 10), value) for value in (0, 90, 255)]
+    path = tmp_path / "new" / "a.gif"
+    save_animation(frames, path, 0.2, last=1.5)
+    assert [p.name for p in path.parent.iterdir()] == ["a.gif"]
+    with Image.open(path) as gif:
+        assert (gif.n_frames, gif.size, gif.info["loop"]) == (3, (12, 10), 0)
+        shown = []
+        for i in range(3):
+            gif.seek(i)
+            shown.append((gif.convert("L").getpixel((5, 5)), gif.info["duration"]))
+    assert shown == [(0, 200), (90, 200), (255, 1500)]
 
 
 def test_save_png_where_a_file_is_in_the_way(tmp_path: Path) -> None:

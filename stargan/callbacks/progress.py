@@ -15,7 +15,8 @@ from stargan.callbacks.terms import TermLog
 from stargan.methods.base import Method
 
 LONG = 2 * 3600.0
-SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec")
+SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec", "D/real", "D/fake")
+ROOM = 6
 
 
 class ProgressBar(pl.Callback):
@@ -97,9 +98,10 @@ class ProgressBar(pl.Callback):
         return max(left, 0.0)
 
     def describe(self) -> str:
-        """The main terms, as of the last row of the log."""
+        """The main terms, as of the last row of the log, as many as there is room for."""
         latest = self.terms.latest
-        return "  ".join(f"{name} {latest[name]:.3g}" for name in SHOWN if name in latest)
+        shown = [f"{name} {latest[name]:.3g}" for name in SHOWN if name in latest]
+        return "  ".join(shown[:ROOM])
 
     def warn(self, rate: float, left: float) -> None:
         """Say loudly that this will take long."""

@@ -112,6 +112,37 @@ class ImageFolder(FileImages):
         super().__init__(space, *labeled_by_class(files), where=f"{base} ({split})")
 
 
+class Images(FileImages):
+    """All images of a folder and its subfolders, without classes, for methods that need no labels.
+
+    ``root/train/`` and ``root/test/`` (or ``val/``) are the splits where both exist; otherwise a
+    seeded tenth of all images is the test split. All have the one label ``image``.
+
+    Args:
+        root: the folder.
+        split: "train" or "test".
+        seed: of the split, where there are no split folders.
+
+    Raises:
+        UserError: no folder, or too few images in it.
+    """
+
+    def __init__(self, root: str | Path, split: str, seed: int = 1234) -> None:
+        if split not in ("train", "test"):
+            raise UserError(f"unknown split '{split}': choose train or test.")
+        base = existing_folder(root)
+        parts = _split_folders(base)
+        parts.setdefault("test", parts.get("val", base))
+        if "train" in parts and parts["test"] != base:
+            paths = files_below(parts[split])
+        else:
+            paths = _share(split, files_below(base), random.Random(seed), f"'{base}'")
+        if not paths:
+            raise UserError(f"'{parts.get(split, base)}' holds no images: give another folder.")
+        space = LabelSpace(("image",), categorical=True, name="images")
+        super().__init__(space, paths, torch.ones(len(paths), 1), where=f"{base} ({split})")
+
+
 def labeled_by_class(files: dict[str, list[Path]]) -> tuple[list[Path], Tensor]:
     """All files of all classes, and their one-hot labels ``(N, number of classes)``."""
     paths = [p for group in files.values() for p in group]
@@ -142,6 +173,11 @@ def files_in(folder: Path) -> list[Path]:
         if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
     ]
     return sorted(found, key=lambda p: (natural_key(p.name), p.name))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The image files in a folder and all its visible subfolders, in natural order."""
+    return files_in(folder) + [p for inner in folders_in(folder) for p in files_below(inner)]
 
 
 def folders_in(folder: Path) -> list[Path]:

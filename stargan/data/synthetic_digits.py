@@ -213,7 +213,7 @@ def draw_digit(
         ``(height, width)`` uint8, white on black.
     """
     ways = WAYS[digit]
-    way = ways[rng.integers(len(ways))]
+    way = ways[int(rng.integers(len(ways)))]
     slant, turn = rng.normal(0.12, 0.16), rng.normal(0, 0.06)
     tall = rng.uniform(0.62, 0.76)
     wide = tall * rng.uniform(0.58, 0.84)

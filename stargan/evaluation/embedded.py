@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from stargan.contracts import RegionImages, Translate
-from stargan.evaluation.judge import Judge, stack
+from stargan.evaluation.judge import stack
+from stargan.judge import Judge
 
 
 @dataclass(frozen=True)

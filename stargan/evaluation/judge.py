@@ -1,48 +1,33 @@
-"""A judge of the embedded faces: a small classifier trained on real drawn faces.
+"""The judge of the embedded faces: a small classifier trained once on real drawn faces, and kept.
 
 It takes no part in training a translator, and it is tried on people that it has never seen.
+Judges of other data are trained with ``stargan train experiment=*_classifier``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stargan import images
-from stargan.contracts import LabeledImages
+from stargan import images, networks
+from stargan.contracts import LabeledImages, Plain, UserError
 from stargan.data.synthetic_faces import default_cache
-from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.export import describe, save_export
+from stargan.judge import Judge, open_judge
+from stargan.labels import JointLabelSpace
 from stargan.losses.domain import domain_loss
-from stargan.networks.classifier import SmallClassifier
+from stargan.methods.classifier import augmented
+from stargan.metrics.classification import reading
 
+SIZE = (32, 32)
 EPOCHS = 10
 BATCH = 64
-
-
-class Judge:
-    """Reads the labels of images. ``space`` is the label space that it knows."""
-
-    def __init__(self, network: SmallClassifier, space: LabelSpace) -> None:
-        self.network = network.eval()
-        self.space = space
-
-    @torch.inference_mode()
-    def read(self, image: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [-1, 1] to labels ``(B, L)`` in {0, 1}."""
-        return self.space.read(self.network(image))
-
-    def accuracy(self, image: Tensor, label: Tensor) -> dict[str, float]:
-        """Share of images on which each label is read right."""
-        read = torch.cat([self.read(part) for part in image.split(256)])
-        right = (read == label).float().mean(0)
-        return dict(zip(self.space.names, right.tolist(), strict=True))
+AUGMENT = 0.3
 
 
 def stack(data: LabeledImages, size: tuple[int, int], count: int | None = None) -> Tensor:
@@ -50,6 +35,12 @@ def stack(data: LabeledImages, size: tuple[int, int], count: int | None = None) 
     number = len(data) if count is None else min(count, len(data))
     rows = [images.crop_resize(data.load(i), size) for i in range(number)]
     return torch.stack([images.to_uint8(images.to_tensor(row)) for row in rows])
+
+
+def accuracy(judge: Judge, image: Tensor, label: Tensor) -> dict[str, float]:
+    """How well a judge of one label space reads real images, see ``Reading.accuracy``."""
+    read = torch.cat([judge.read(part) for part in image.split(256)])
+    return reading(read, label, judge.labels.spaces[0]).accuracy
 
 
 def train_judge(
@@ -62,34 +53,33 @@ def train_judge(
 
     Args:
         data: real images.
-        size: height and width at which it will judge.
+        size: height and width of the images that it will be shown; it looks at them at 32 pixels,
+            so that judging costs the same at any size.
         seed: initialisation and order.
         progress: told the share that is done, in [0, 1].
     """
     pixels, label = stack(data, size), data.labels
     labels = JointLabelSpace([data.space])
+    network = networks.build(description(labels), seed).train()
+    judge = Judge(network, labels, SIZE, {data.space.name: None}, {"data": data.where})
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     batches = max(1, len(pixels) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=EPOCHS * batches)
+    draws = torch.Generator().manual_seed(seed)
     done = 0
+    network.train()
+    # Dropout draws from the global generator.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = SmallClassifier(data.space.size)
-        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, 4e-3, total_steps=EPOCHS * batches
-        )
         for _ in range(EPOCHS):
             # The incomplete last batch is left out: batch norm would see too few images.
-            for rows in torch.randperm(len(pixels)).split(BATCH)[:batches]:
-                image = pixels[rows].float() / 127.5 - 1
-                flipped = torch.rand(len(rows)) < 0.5
+            for rows in torch.randperm(len(pixels), generator=draws).split(BATCH)[:batches]:
+                image = judge.prepare(pixels[rows].float() / 127.5 - 1)
+                flipped = torch.rand(len(rows), generator=draws) < 0.5
                 image[flipped] = image[flipped].flip(-1)
-                # Translated images are not pixel-clean: a little light and grain.
-                image = image * (0.9 + 0.2 * torch.rand(len(rows), 1, 1, 1))
-                image = image + 0.03 * torch.randn_like(image)
+                image = augmented(image, AUGMENT, draws)
                 source = torch.zeros(len(rows), dtype=torch.long)
-                # Per label, so that the rate means the same for one label and for many.
-                scale = 1 if data.space.categorical else data.space.size
-                loss = domain_loss(network(image), label[rows], source, labels) / scale
+                loss = domain_loss(network(image), label[rows], source, labels)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -97,7 +87,17 @@ def train_judge(
                 done += 1
                 if progress is not None:
                     progress(done / (EPOCHS * batches))
-    return Judge(network, data.space)
+    network.eval().requires_grad_(False)
+    return judge
+
+
+def description(labels: JointLabelSpace) -> Plain:
+    """The network of a judge of these labels."""
+    return {
+        "_target_": "stargan.networks.classifier.SmallClassifier",
+        "image_size": list(SIZE),
+        "label_size": labels.size,
+    }
 
 
 def cached_judge(
@@ -106,26 +106,36 @@ def cached_judge(
     identity: str,
     progress: Callable[[float], None] | None = None,
 ) -> Judge:
-    """The judge of a data set, trained once and kept.
+    """The judge of a data set, trained once and kept as a file that ``open_judge`` opens too.
 
     Args:
         data: the training split.
         size: height and width.
         identity: what the data are, so that other data get another judge.
     """
-    about = json.dumps([identity, data.space.to_plain(), len(data), list(size), EPOCHS, BATCH])
-    key = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = default_cache() / f"judge_{data.space.name}_{key}.safetensors"
+    path = judge_file(data, size, identity)
     if path.is_file():
-        network = SmallClassifier(data.space.size)
         try:
-            network.load_state_dict(load_file(path))
-            return Judge(network, data.space)
-        except (SafetensorError, RuntimeError):
+            return open_judge(path)
+        except UserError:
             path.unlink()  # torn or from another version: train it again
     judge = train_judge(data, size, progress=progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    save_file(judge.network.state_dict(), part)
-    part.replace(path)
+    about = describe(
+        network=None,
+        classifier=description(judge.labels),
+        labels=judge.labels,
+        image={"size": list(judge.size), "crop": judge.crops},
+        training=judge.training,
+        kind="classifier",
+    )
+    save_export(path, {"classifier": judge.network}, about)
     return judge
+
+
+def judge_file(data: LabeledImages, size: tuple[int, int], identity: str) -> Path:
+    """Where the judge of a data set is kept; see ``cached_judge``."""
+    labels = JointLabelSpace([data.space])
+    about = [identity, labels.to_plain(), len(data), list(size), description(labels)]
+    text = json.dumps([*about, EPOCHS, BATCH, AUGMENT])
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return default_cache() / f"judge_{data.space.name}_{key}.safetensors"

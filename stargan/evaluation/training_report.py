@@ -13,7 +13,7 @@ from rich.table import Table
 from stargan.contracts import Plain, RegionImages, Translate
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.embedded import LabelScore, score
-from stargan.evaluation.judge import cached_judge, stack
+from stargan.evaluation.judge import accuracy, cached_judge, stack
 
 COUNT = 256
 
@@ -97,7 +97,7 @@ def judge_embedded(
             progress = partial(advance, bar, bar.add_task("", total=1.0))
             judge = cached_judge(train, size, identity, progress)
         image = stack(test, size, COUNT).float() / 127.5 - 1
-        real = judge.accuracy(image, test.labels[: len(image)])
+        real = accuracy(judge, image, test.labels[: len(image)])
         scores[name] = score(translate, test, i, judge, size, COUNT), real
     return scores
 

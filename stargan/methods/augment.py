@@ -12,30 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def augment(image: Tensor, draws: torch.Generator) -> Tensor:
+def augment(image: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
     """Saturation, contrast and brightness, and a shift by up to an eighth.
 
     Args:
         image: ``(B, 3, H, W)`` in [-1, 1].
         draws: a CPU generator; each image has its own draw.
+        strength: share of each change, in [0, 1].
 
     Returns:
         The same shape.
     """
     batch, _, height, width = image.shape
 
-    def uniform(low: float, high: float) -> Tensor:
+    def around(middle: float, by: float) -> Tensor:
         value = torch.rand(batch, 1, 1, 1, generator=draws)
-        return (low + (high - low) * value).to(image)
+        return (middle - strength * by + 2 * strength * by * value).to(image)
 
     grey = image.mean(1, keepdim=True)
-    image = grey + (image - grey) * uniform(0.5, 1.5)
+    image = grey + (image - grey) * around(1, 0.5)
     mean = image.mean((1, 2, 3), keepdim=True)
-    image = mean + (image - mean) * uniform(0.7, 1.3) + uniform(-0.25, 0.25)
+    image = mean + (image - mean) * around(1, 0.3) + around(0, 0.25)
 
     # Shift with zeros from outside, by whole pixels.
     rows, columns = (
-        torch.randint(-(n // 8), n // 8 + 1, (batch, 1), generator=draws) for n in (height, width)
+        torch.randint(-reach, reach + 1, (batch, 1), generator=draws)
+        for reach in (int(strength * height / 8), int(strength * width / 8))
     )
     down, right = (torch.arange(n)[None] for n in (height, width))
     y, x = (down + rows + 1).clamp(0, height + 1), (right + columns + 1).clamp(0, width + 1)

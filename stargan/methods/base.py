@@ -66,6 +66,8 @@ class Method(pl.LightningModule):
         super().__init__()
         if schedule not in SCHEDULES:
             raise UserError(f"schedule={schedule} is unknown: choose of {', '.join(SCHEDULES)}.")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise UserError(f"betas={list(betas)} must be two numbers in [0, 1): [0.5,0.999].")
         self.automatic_optimization = False
         self.labels = JointLabelSpace.from_plain(labels)
         self.rates = rates

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from stargan.contracts import Batch
 from stargan.methods.base import Adversarial
-from stargan.networks.dcgan import draw_noise
 
 
 class Sampling(Adversarial):
@@ -48,8 +47,3 @@ class Sampling(Adversarial):
         image: Tensor = generator(noise.to(self.device)).clamp(-1, 1)
         generator.train(training)
         return image
-
-    def draw_samples(self, count: int, seed: int) -> Tensor:
-        """The first ``count`` images of a seed ``(count, C, H, W)``, in [-1, 1]."""
-        noise = draw_noise(count, self.noise_size, seed)
-        return torch.cat([self.sample(part) for part in noise.split(256)])

@@ -1,46 +1,87 @@
-"""Classifiers that judge results."""
+"""Classifiers that end in global average pooling, so that they can say where they look.
+
+Zhou et al., "Learning deep features for discriminative localization", CVPR 2016, section 2: the
+class score is ``sum_k w_k mean(f_k) + bias``, so ``sum_k w_k f_k(x, y)`` is the part that each
+place has in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE = 32
+from stargan.networks.blocks import check_image_size
 
 
-class SmallClassifier(nn.Module):
-    """Three convolutions and one linear layer: enough to read the labels of the embedded faces.
+class GAPClassifier(nn.Module):
+    """Convolutions, global average pooling, one linear layer.
 
-    Images are brought to 32 pixels first, so that judging costs the same at any size.
+    Subclasses set ``trunk``, which turns an image into maps, and call ``end``.
+
+    Attributes:
+        trunk: ``(B, 3, H, W)`` to maps ``(B, K, h, w)``.
+        head: the linear layer, ``K`` to the number of labels.
+    """
+
+    trunk: nn.Module
+    head: nn.Linear
+
+    def end(self, channels: int, label_size: int, dropout: float) -> None:
+        """Make the layers after the trunk.
+
+        Args:
+            channels: ``K``, maps of the trunk.
+            label_size: number of logits.
+            dropout: share of the pooled maps that is left out in training.
+        """
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(channels, label_size)
+
+    def maps(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] to the last maps ``(B, K, h, w)``."""
+        maps: Tensor = self.trunk(image)
+        return maps
+
+    def features(self, image: Tensor) -> Tensor:
+        """``(B, K)``: the mean of each map, what the linear layer sees."""
+        return self.maps(image).mean((2, 3))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits ``(B, label_size)``; in evaluation ``head(features(image))``."""
+        logits: Tensor = self.head(self.dropout(self.features(image)))
+        return logits
+
+
+class SmallClassifier(GAPClassifier):
+    """Four convolutions: enough to read the labels of the embedded faces at 32 px, in a minute.
 
     Args:
         label_size: number of logits.
-        channels: width of the first convolution, doubled at each of the two others.
+        image_size: side of the images or (height, width), at least 16.
+        channels: width of the first convolution; the others have two and four times as many.
+        dropout: see ``GAPClassifier.end``.
     """
 
-    def __init__(self, label_size: int, channels: int = 32) -> None:
+    def __init__(
+        self,
+        label_size: int,
+        image_size: int | Sequence[int] = 32,
+        channels: int = 32,
+        dropout: float = 0.3,
+    ) -> None:
         super().__init__()
-        widths = [3, channels, 2 * channels, 4 * channels]
+        check_image_size(image_size, 1, 16, "small classifier")
         layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
+        widths = [3, channels, 2 * channels, 4 * channels, 4 * channels]
+        for i, (before, after) in enumerate(pairwise(widths)):
             layers += [
-                nn.Conv2d(before, after, 3, padding=1),
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
                 nn.BatchNorm2d(after),
                 nn.ReLU(inplace=True),
-                nn.MaxPool2d(2),
             ]
-        size = widths[-1] * (SIDE // 8) ** 2
-        self.layers = nn.Sequential(
-            *layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(size, label_size)
-        )
-
-    def forward(self, image: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [-1, 1] to logits ``(B, label_size)``."""
-        if image.shape[-2:] != (SIDE, SIDE):
-            image = F.interpolate(
-                image, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
-            )
-        logits: Tensor = self.layers(image)
-        return logits
+            if i < 2:  # Maps of a quarter of the side: fine enough to show an eye.
+                layers.append(nn.MaxPool2d(2))
+        self.trunk = nn.Sequential(*layers)
+        self.end(widths[-1], label_size, dropout)

@@ -131,6 +131,11 @@ def check(config: Plain) -> None:
     }
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
+        if trainer["max_steps"] != config["method"]["max_steps"]:
+            raise UserError(
+                f"trainer.max_epochs={trainer['max_epochs']} and trainer.max_steps="
+                f"{trainer['max_steps']} both say how long the run is: set one of them to null."
+            )
     if config["checkpoint"]["every_n_epochs"] is not None:
         positive["checkpoint.every_n_epochs"] = config["checkpoint"]["every_n_epochs"]
     for key, value in positive.items():

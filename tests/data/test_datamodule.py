@@ -272,3 +272,21 @@ def test_lightning_trains_on_it_as_it_is(drawn: Path) -> None:
     )
     trainer.fit(method, datamodule=faces(drawn))
     assert same(method.seen, list(faces(drawn).train_dataloader()))
+
+
+def test_grey_images_have_one_channel(tmp_path: Path) -> None:
+    colour, grey = files(folder(tmp_path)), files(tmp_path, channels=1)
+    for c, g in zip(colour.train_dataloader(), grey.train_dataloader(), strict=True):
+        assert c.image.shape == (4, 3, 16, 16)
+        assert g.image.shape == (4, 1, 16, 16)
+        # Luma, rounded to 8 bits.
+        weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+        luma = (c.image * weights).sum(1, keepdim=True)
+        assert (luma - g.image).abs().max() < 1.5 / 127.5
+        assert torch.equal(c.label, g.label)
+    assert grey.validation_batch(2).image.shape == (2, 1, 16, 16)
+    assert next(grey.test_batches("mine", 4)).image.shape == (4, 1, 16, 16)
+    assert "grey" in grey.describe()[0]
+    assert "grey" not in colour.describe()[0]
+    with pytest.raises(UserError, match="channels=2"):
+        files(tmp_path, channels=2)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from stargan.contracts import LabeledImages, UserError
-from stargan.data.image_folder import ImageFolder
+from stargan.data.image_folder import ImageFolder, Images
 
 
 def fill(folder: Path, count: int = 2, ending: str = ".png") -> None:
@@ -127,3 +127,37 @@ def test_labels_are_floats(tmp_path: Path) -> None:
     for name in "ab":
         fill(tmp_path / name)
     assert ImageFolder(tmp_path, "train").labels.dtype == torch.float32
+
+
+def test_images_without_classes(tmp_path: Path) -> None:
+    for name in ("a.png", "inner/b.png", "inner/more/c.png", ".hidden/d.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name, format="PNG")
+    train, test = Images(tmp_path, "train"), Images(tmp_path, "test")
+    found = sorted(p.name for p in [*train.paths, *test.paths])
+    assert found == ["a.png", "b.png", "c.png"]
+    assert (len(train), len(test)) == (2, 1)
+    assert train.space.names == ("image",)
+    assert train.labels.tolist() == [[1], [1]]
+    assert Images(tmp_path, "test").paths == test.paths
+    with pytest.raises(UserError, match="unknown split"):
+        Images(tmp_path, "val")
+
+
+def test_images_without_classes_in_split_folders(tmp_path: Path) -> None:
+    for name in ("train/a.png", "train/x/b.png", "val/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert [p.name for p in Images(tmp_path, "train").paths] == ["a.png", "b.png"]
+    assert [p.name for p in Images(tmp_path, "test").paths] == ["c.png"]
+
+
+def test_images_without_classes_need_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has 0 image"):
+        Images(tmp_path, "train")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test").mkdir()
+    with pytest.raises(UserError, match="holds no images"):
+        Images(tmp_path, "train")
+    with pytest.raises(UserError, match="does not exist"):
+        Images(tmp_path / "no", "train")

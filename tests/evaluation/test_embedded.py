@@ -11,8 +11,9 @@ from torch import Tensor
 from stargan import images
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.evaluation.embedded import score
-from stargan.evaluation.judge import Judge, cached_judge, stack
+from stargan.evaluation.judge import accuracy, cached_judge, judge_file, stack
 from stargan.evaluation.training_report import write_report
+from stargan.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace
 
 SIZE = (32, 32)
@@ -28,20 +29,21 @@ class Oracle(Judge):
     """A judge that knows every picture by heart: the label of the nearest drawn face."""
 
     def __init__(self, faces: SyntheticFaces) -> None:
-        self.space = faces.space
-        pixels, labels = [], []
+        space = faces.space
+        super().__init__(torch.nn.Identity(), JointLabelSpace([space]), SIZE)
+        pixels, known = [], []
         for i in range(COUNT):
             own = faces.labels[i]
-            for _, target in self.space.targets(own):
+            for _, target in space.targets(own):
                 pixels.append(images.to_tensor(faces.counterfactual(i, target)))
-                labels.append(target)
+                known.append(target)
             pixels.append(images.to_tensor(faces.load(i)))
-            labels.append(own)
-        self.pixels, self.labels = torch.stack(pixels), torch.stack(labels)
+            known.append(own)
+        self.pixels, self.known = torch.stack(pixels), torch.stack(known)
 
-    def read(self, image: Tensor) -> Tensor:
+    def read(self, image: Tensor, source: int = 0) -> Tensor:
         distance = torch.cdist(image.flatten(1), self.pixels.flatten(1))
-        return self.labels[distance.argmin(1)]
+        return self.known[distance.argmin(1)]
 
 
 class Planted:
@@ -93,10 +95,12 @@ def test_judge_reads_held_out_faces_and_is_kept(tmp_path: Path) -> None:
     judge = cached_judge(train, SIZE, "test", seen.append)
     assert seen[-1] == 1
     pixels = stack(test, SIZE).float() / 127.5 - 1
-    accuracy = judge.accuracy(pixels, test.labels)
-    assert min(accuracy.values()) > 0.95, accuracy
+    found = accuracy(judge, pixels, test.labels)
+    assert min(found.values()) > 0.95, found
     again = cached_judge(train, SIZE, "test", seen.append)
     assert torch.equal(judge.read(pixels), again.read(pixels))
+    opened = open_judge(judge_file(train, SIZE, "test"))
+    assert torch.equal(judge.read(pixels), opened.read(pixels))
 
 
 def test_report_names_its_figures(faces: SyntheticFaces, tmp_path: Path) -> None:

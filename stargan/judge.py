@@ -1,0 +1,112 @@
+"""Reads the labels of images: a trained classifier. No Lightning, no Hydra.
+
+::
+
+    judge = open_judge("runs/celeba_classifier/.../classifier.safetensors")
+    judge.read(image, source=0)      # (B, 5) in {0, 1}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stargan.contracts import Plain, UserError
+from stargan.export import find_device, open_parts
+from stargan.labels import JointLabelSpace
+
+
+@dataclass(eq=False)
+class Judge:
+    """A classifier that takes no part in training what it judges.
+
+    Attributes:
+        network: ``forward(image) -> (B, L)`` and ``features(image) -> (B, F)``, in evaluation mode.
+        labels: what the logits mean.
+        size: ``(height, width)`` at which the network sees every image.
+        crops: the centre crop of its training images for each label space, in pixels or None.
+        training: where it comes from.
+    """
+
+    network: nn.Module
+    labels: JointLabelSpace
+    size: tuple[int, int]
+    crops: dict[str, int | None] = field(default_factory=dict)
+    training: Plain = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] of any size, as the network takes it, on its device."""
+        image = image.to(self.device, torch.float32)
+        if tuple(image.shape[-2:]) == self.size:
+            return image
+        return F.interpolate(image, self.size, mode="bilinear", antialias=True)
+
+    @torch.inference_mode()
+    def logits(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] of any size to joint logits ``(B, L)``."""
+        logits: Tensor = self.network(self.prepare(image))
+        return logits
+
+    @torch.inference_mode()
+    def features(self, image: Tensor) -> Tensor:
+        """``(B, F)`` float32: what the last linear layer sees of images of any size."""
+        network: Any = self.network
+        features: Tensor = network.features(self.prepare(image))
+        return features.float()
+
+    def read(self, image: Tensor, source: int = 0) -> Tensor:
+        """The labels of images.
+
+        Args:
+            image: ``(B, 3, H, W)`` in [-1, 1] of any size.
+            source: which of the judge's label spaces.
+
+        Returns:
+            ``(B, size of that space)`` in {0, 1}, always possible labels.
+        """
+        return self.labels.spaces[source].read(self.logits(image)[:, self.labels.slices[source]])
+
+    def space_of(self, labels: JointLabelSpace, source: int) -> int:
+        """Which of the judge's label spaces has all labels of a model's space.
+
+        Raises:
+            UserError: none has; names what is missing.
+        """
+        wanted = labels.spaces[source]
+        for i, space in enumerate(self.labels.spaces):
+            if space.names == wanted.names:
+                return i
+        known = "; ".join(", ".join(space.names) for space in self.labels.spaces)
+        raise UserError(
+            f"the judge reads other labels ({known}) than '{wanted.name}' has "
+            f"({', '.join(wanted.names)}): train one on the same labels."
+        )
+
+
+def open_judge(path: str | Path, device: str | torch.device = "cpu") -> Judge:
+    """Open a trained classifier.
+
+    Args:
+        path: a run folder, ``.ckpt`` or ``classifier.safetensors``.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
+
+    Raises:
+        UserError: nothing there, not a classifier, damaged, of another format; says which.
+    """
+    place = find_device(device)
+    parts = open_parts(path, "classifier")
+    network = parts.networks["classifier"].to(place)
+    return Judge(network, parts.labels, parts.size, parts.crops, parts.training)

@@ -1,0 +1,156 @@
+"""``stargan sample``: images from noise as PNGs and one sheet, and how good they are."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from torch import Tensor
+
+from stargan import configs, images
+from stargan.contracts import Plain, UserError
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.sample_set import SURE, SampleScores, score_lines, score_samples
+from stargan.judge import open_judge
+from stargan.sampler import Sampler, between
+from stargan.tasks.train import build_data
+
+SHEET, WALK, REPORT = "sheet.png", "interpolation.png", "report.md"
+SHEET_IMAGES = 100
+"""More images than this make a sheet that nobody can look at."""
+WALKS = 6
+
+
+def main(config: Plain) -> None:
+    """Make images and write ``sample_00001.png`` and so on, ``sheet.png``, ``interpolation.png``.
+
+    With a judge also ``report.md``: FID in its features and the share of each class.
+
+    Args:
+        config: what ``configs.compose("sample", ...)`` gives.
+
+    Raises:
+        UserError: anything in ``config`` that cannot be done.
+    """
+    count, seed, steps = (whole(config, key) for key in ("count", "seed", "interpolate"))
+    if steps == 1 or steps < 0:
+        raise UserError(f"interpolate={steps}: a walk has at least 2 images, 0 leaves it out.")
+    output = Path(config["output"]).expanduser()
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: give a folder.")
+    batch_size = whole(config, "batch_size")
+    judge = None
+    if config["judge"]:
+        judge = open_judge(config["judge"], config["device"])
+        data = real_data(Path(config["judge"]))
+    sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size)
+    noise = sampler.noise(count, seed)
+    wide = max(5, len(str(count)))
+
+    console = Console(stderr=True)
+    made: list[Tensor] = []
+    with Progress(
+        TextColumn("sampling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("", total=count)
+        for part in noise.split(batch_size):
+            batch = sampler.draw(part)
+            for i, image in enumerate(batch, sum(map(len, made)) + 1):
+                images.save_png(images.to_pil(image), output / f"sample_{i:0{wide}d}.png")
+            made.append(batch)
+            progress.advance(bar, len(batch))
+    print(f"wrote {count} images to {output}")
+    if config["sheet"]:
+        shown = torch.cat(made)[:SHEET_IMAGES]
+        images.save_png(sheet(shown), output / SHEET)
+        first = f" (the first {len(shown)} of {count})" if count > len(shown) else ""
+        print(f"wrote {output / SHEET}{first}")
+    if steps:
+        images.save_png(walks(sampler, noise, steps), output / WALK)
+        print(f"wrote {output / WALK}")
+    if judge is not None:
+        test, train = real_images(data, count)
+        scores = score_samples(judge, torch.cat(made), test, train)
+        lines = score_lines(scores, str(config["model"]), str(config["judge"]))
+        lines += ["", f"![samples]({SHEET})"] if config["sheet"] else []
+        (output / REPORT).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        show(scores)
+        print(f"wrote {output / REPORT}")
+
+
+def real_data(run: Path) -> DataModule:
+    """The data that a judge was trained on.
+
+    Raises:
+        UserError: not a run folder, or the data are gone.
+    """
+    if not run.is_dir():
+        raise UserError(
+            f"judge={run} must be the run folder of a classifier: its data are the real images."
+        )
+    data = build_data(configs.load_yaml(run / "config.yaml"))
+    data.setup()
+    return data
+
+
+def real_images(data: DataModule, count: int) -> tuple[Tensor, Tensor]:
+    """All test images ``(N, C, H, W)`` of the first source, and some training images.
+
+    Args:
+        data: set up.
+        count: how many training images, at most as many as there are test images.
+    """
+    source = next(iter(data.test))
+    test = torch.cat([batch.image for batch in data.test_batches(source, 256)])
+    count = min(count, len(test))
+    data.start_step, data.max_steps = 0, -(-count // data.batch_size)
+    train = torch.cat([batch.image for batch in data.train_dataloader()])[:count]
+    return test, train
+
+
+def show(scores: SampleScores) -> None:
+    """The figures on the terminal."""
+    table = Table(title="samples, by the judge", title_justify="left")
+    for column in ("class", "real", "samples"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, (real, made) in scores.shares.items():
+        table.add_row(name, f"{real:.1%}", f"{made:.1%}")
+    table.add_section()
+    table.add_row(f"sure (p >= {SURE})", *(f"{share:.1%}" for share in scores.sure))
+    table.add_row(
+        f"FID of {scores.fid.count}", f"{scores.floor.value:.2f}", f"{scores.fid.value:.2f}"
+    )
+    Console(highlight=False).print(table)
+
+
+def whole(config: Plain, key: str) -> int:
+    """A whole number of the configuration."""
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UserError(f"{key}={value} is no whole number.")
+    return value
+
+
+def sheet(image: Tensor) -> Image.Image:
+    """``(N, C, H, W)`` in [-1, 1] in rows, about as wide as high."""
+    side = max(1, round(len(image) ** 0.5))
+    side += side * side < len(image)
+    return images.grid([list(row) for row in image.split(side)], [""] * side)
+
+
+def walks(sampler: Sampler, noise: Tensor, steps: int) -> Image.Image:
+    """Each of the first images to the next, one walk per row; a single image to its opposite."""
+    ends = noise[: WALKS + 1] if len(noise) > 1 else torch.cat([noise, -noise])
+    rows = [list(sampler.draw(between(a, b, steps))) for a, b in pairwise(ends)]
+    return images.grid(rows, [""] * steps)
