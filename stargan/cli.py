@@ -17,6 +17,7 @@ TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
     "sample": "makes images from noise with a trained model",
+    "health": "reads a run, says what is wrong with it, writes a page with its curves",
 }
 
 HELP = """\
@@ -63,6 +64,7 @@ often changed:
   trainer.precision=bf16-mixed   half the memory on a GPU
   lambda_cls= lambda_rec= lambda_gp= n_critic=     the paper's names
   schedule=paper|official|late|constant            learning rate
+  health.action=warn|stop|rollback                 what to do when the monitors find trouble
   checkpoint.every_n_steps=1000  log.every_n_steps=50  log.samples_every_n_steps=500
   seed=1234   run_dir=DIR (default: runs/NAME/TIME)
 
@@ -102,7 +104,18 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
   batch_size=64   device=auto   sheet=true
 """
 
-HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP}
+HEALTH_HELP = """\
+usage: stargan health run=RUN_DIR
+
+  run=        a run folder, of a run that has ended or that still trains
+  output=     the page; default: health.html in the run folder
+
+Prints what is wrong and what usually helps. The page has the curves, marks where trouble began and
+ended, and the verdict of every monitor. Runs watch themselves while they train: health.action=
+(warn, stop or rollback) says what they do about it.
+"""
+
+HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP, "health": HEALTH_HELP}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

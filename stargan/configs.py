@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
 # a comma means a sweep.
-TEXT_KEYS = re.compile(r"^(to|input|output|model|run_dir|resume|name|known|.*\broot)$")
+TEXT_KEYS = re.compile(r"^(to|input|output|model|run|run_dir|resume|name|known|.*\broot)$")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
