@@ -1,6 +1,6 @@
 """Do the monitors find planted failures, and nothing else? Several seeds of each, with its twin.
 
-    python scripts/failure_table.py                     # 6 failures x 5 seeds x 2 runs, one at a time
+    python scripts/failure_table.py      # 6 failures x 5 seeds x 2 runs, one at a time
     python scripts/failure_table.py seeds=8 root=DIR only=tiny_kernel,no_capacity
 
 A run that is there is not made again, so the script goes on where it was interrupted. A twin is the

@@ -110,7 +110,8 @@ class Monitor:
         cures: what usually helps.
         curves: the columns of the log in which it is seen.
         judge: its opinion; None when the log does not have what it needs.
-        explained_by: troubles of which this one would only be a consequence.
+        explained_by: troubles of which this one would only be a consequence; they come earlier in
+            ``MONITORS``.
         at_once: whether a single row is enough.
     """
 
@@ -346,6 +347,14 @@ MONITORS = (
         ("diverged", "discriminator_wins", "losses_explode", "discriminator_blind"),
     ),
     Monitor(
+        "input_ignored",
+        "the input has no effect: the same picture for all",
+        "a higher lambda_rec; a lower learning rate",
+        ("input_effect",),
+        input_ignored,
+        ("diverged",),
+    ),
+    Monitor(
         "label_ignored",
         "the label has no effect",
         "usual causes: classes named train and test, padding that cancels the condition, "
@@ -353,14 +362,6 @@ MONITORS = (
         ("label_effect",),
         label_ignored,
         ("diverged", "input_ignored"),
-    ),
-    Monitor(
-        "input_ignored",
-        "the input has no effect: the same picture for all",
-        "a higher lambda_rec; a lower learning rate",
-        ("input_effect",),
-        input_ignored,
-        ("diverged",),
     ),
     Monitor(
         "colour_drift",

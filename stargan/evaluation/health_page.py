@@ -73,7 +73,7 @@ def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | 
         page.table(["step", "what", "figures"], [list(line) for line in events(story)])
     page.heading("Curves")
     marks = [(float(x["step"]), mark_word(x)) for x in story if x["event"] != "rollback"]
-    explained = {}
+    explained: dict[str, str] = {}
     for title, names, log in PLOTS:
         curves = {
             n: [(float(r["step"]), float(r[n])) for r in health.rows if n in r] for n in names

@@ -103,8 +103,8 @@ def test_warn_goes_on_and_stop_ends_the_run(
 @pytest.mark.slow
 def test_rollback_lowers_the_rates_and_gives_up_after_some(tmp_path: Path) -> None:
     run = tmp_path / "run"
+    words = ["health.action=rollback", "health.max_rollbacks=2", "health.rate_factor=0.1"]
     with pytest.raises(SystemExit) as stop:
-        words = ["health.action=rollback", "health.max_rollbacks=2", "health.rate_factor=0.1"]
         cli.run([*TROUBLED, f"run_dir={run}", *words])
     assert stop.value.code == 3
     back = [x for x in read_log(run / "health.jsonl") if x["event"] == "rollback"]

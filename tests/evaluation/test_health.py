@@ -83,6 +83,9 @@ def test_what_passes_soon_is_not_reported(name: str) -> None:
 
 def test_every_monitor_has_a_planted_signal() -> None:
     assert {m.name for m in MONITORS} == set(PLANTED) | {"oscillates"}
+    names = [m.name for m in MONITORS]
+    for i, monitor in enumerate(MONITORS):
+        assert set(monitor.explained_by) <= set(names[:i]), "judged before what it explains"
 
 
 def test_a_wave_in_the_loss_is_an_oscillation() -> None:
