@@ -93,7 +93,7 @@ def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | 
 
 
 def verdicts(health: Health, story: Sequence[Plain]) -> list[tuple[str, str, str]]:
-    """Of each monitor that has something to read: title, verdict, figures of the last row."""
+    """Of each monitor that has something to read: name, verdict, figures of the last row."""
     columns = {c for row in health.rows for c in row}
     rows = []
     for monitor in MONITORS:
@@ -110,7 +110,7 @@ def verdicts(health: Health, story: Sequence[Plain]) -> list[tuple[str, str, str
         else:
             verdict = "not judged"
         evidence = opinion.evidence if opinion else trouble.evidence if trouble else ""
-        rows.append((monitor.title, verdict, breakable(evidence)))
+        rows.append((monitor.name.replace("_", " "), verdict, breakable(evidence)))
     return rows
 
 
@@ -123,7 +123,7 @@ def events(story: Sequence[Plain]) -> list[tuple[str, str, str]]:
             rows.append((f"{line['step']:,}", f"back to step {line['to_step']:,}", words))
         else:
             over = "over: " if line["event"] == "recovered" else ""
-            title = over + BY_NAME[line["monitor"]].title
+            title = over + str(line["monitor"]).replace("_", " ")
             rows.append((f"{line['step']:,}", title, breakable(line["evidence"])))
     return rows
 
