@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
 import zipfile
 from pathlib import Path
@@ -64,6 +65,11 @@ def build_method(hyper_parameters: Plain) -> Method:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"method '{target}' does not exist in this version.") from error
+    # Of the parents too: a subclass hands on what it does not name.
+    known = {key for base in cls.__mro__ for key in inspect.signature(base.__init__).parameters}
+    unknown = sorted(set(arguments) - known)
+    if unknown:
+        raise UserError(f"{name} takes no setting '{unknown[0]}': leave out what sets it.")
     method = cls(**arguments)
     assert isinstance(method, Method)
     return method

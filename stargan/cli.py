@@ -16,6 +16,10 @@ from stargan.contracts import Plain, UserError
 TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
+    "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
+    "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
+    "import-official": "converts weights of the published code, yunjey/stargan",
+    "serve": "shows a page in the browser where anybody can translate a photo",
     "sample": "makes images from noise with a trained model",
     "health": "reads a run, says what is wrong with it, writes a page with its curves",
 }
@@ -32,6 +36,8 @@ first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
   stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
+  stargan evaluate model=RUN_OR_FILE output=DIR    how good it is, on its own test images
+  stargan serve model=RUN_OR_FILE                  a page to try it in the browser
 
 options:
   stargan TASK --help       what the task takes
@@ -84,9 +90,92 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
               all                  every label in turn, the paper's row
   output=     folder for the PNGs and contact_sheet.png
   labels=     labels you know of the input, like Male=1; the others are read off the image
+  cam=true    also NAME_cam.png: what changed, and where a judge looks before and after;
+              judge=RUN_OR_FILE, a classifier of the labels (embedded faces need none)
   batch_size=16   device=auto   contact_sheet=true   on_error=skip|raise
 
 A joint model takes labels of all its data sets and chooses the mask by itself.
+"""
+
+EVALUATE_HELP = """\
+usage: stargan evaluate model=RUN_OR_FILE output=DIR [judge=RUN_OR_FILE] [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported generator; several in one table
+              (seeds, checkpoints of one run): model=[runs/a,runs/b]
+  output=     folder for report.html, report.md, report.json, and parts/ with the measurements, by
+              which an interrupted evaluation goes on (the same command again)
+  judge=      a classifier of all the model's labels: stargan train experiment=celeba_classifier;
+              embedded faces need none, theirs is trained once and kept
+  data=NAME   other test images; default: those of the model's run. data.root=DIR: where they are
+  inception=FILE   pt_inception-2015-12-05-6726825d.pth for FID, KID and the Inception Score;
+              without it they are taken of the judge's features, and every table says so
+  lpips=FILE  alexnet-owt-7be5be79.pth for LPIPS; without it the distance of the judge's features
+  count=500   only so many test images per data set, evenly over the split
+  cycle=false no translation back   cases=6 random rows   batch_size=32   device=auto
+
+Every test image is translated to every label that it does not have. A label of an exclusive group
+is chosen, a label that stands alone is turned over; expressions are also reported from neutral
+alone, as in the paper. Every figure comes with its 95 % interval and the number of images.
+"""
+
+EXPORT_HELP = """\
+usage: stargan export model=RUN_OR_FILE output=FILE [format=NAME] [precision=NAME] [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt), a generator.safetensors or owner/name on the hub
+  output=     the file to write; a model card is written beside it
+  format=     safetensors   weights and description; opens by itself
+              onnx          for onnxruntime, with labels and preprocessing in its metadata
+              pt2           a graph of torch.export
+              hub           a folder: config.json, model.safetensors, README.md
+              official      200000-G.ckpt (and -D.ckpt) for the code of yunjey/stargan
+              default: what the ending of output= says
+  precision=  fp32          default
+              fp16          half the size (onnx: G also computes in half precision)
+              int8          onnx only: 8 bits, ranges measured on the images
+  images=     a folder of photos to check on; default: drawn faces
+  tolerance=  largest difference to the trained model that is accepted, on [-1, 1]
+  classifier=false   leave out what reads a photo's own labels: smaller, labels must be given
+  device=cpu
+
+The file is opened again and compared with the model it was made of; one that differs too much is
+not kept. ONNX needs pip install 'stargan[onnx]'.
+"""
+
+IMPORT_OFFICIAL_HELP = """\
+usage: stargan import-official generator=FILE labels=NAMES output=FILE [key=value ...]
+
+  generator=      200000-G.ckpt of yunjey/stargan
+  discriminator=  200000-D.ckpt: lets the model read a photo's own labels; without it they must be
+                  given at every translation
+  labels=         celeba5          the paper's five attributes
+                  rafd8            the eight expressions
+                  joint            both, in one model
+                  [Male,Young]     attributes, in the order of training
+                  classes:[a,b]    the classes of one data set (--dataset RaFD)
+                  [[Male],[a,b]]   a joint model: attributes, then classes
+  output=         the file to write, such as celeba.safetensors
+  image_size=     of the training, where no discriminator tells; default 128
+  crop=           the centre crop that training took; default: CelebA's 178 for attributes
+"""
+
+SERVE_HELP = """\
+usage: stargan serve model=RUN_OR_FILE [key=value ...]
+
+  model=      a run folder, a checkpoint (.ckpt) or an exported file; model=[a,b] to switch
+              between several and to compare them
+  judge=      a classifier's run folder or file: shows where it sees each label
+  examples=   a folder of pictures to start from; default: drawn faces
+  port=7860   host=127.0.0.1   host=0.0.0.0 lets others in
+  root_path=/faces             where a reverse proxy puts the page
+  device=auto   batch_size=16
+  limits.megabytes=20          of an uploaded file
+  limits.megapixels=50         of an uploaded image
+  limits.waiting=32            requests in the queue
+  limits.parallel=2            requests worked on at once
+  limits.visits=256            visitors whose photo is remembered
+
+Photos are forgotten when the page is closed; nothing is fetched from elsewhere. Ctrl-C ends it.
+Needs pip install 'stargan[web]'.
 """
 
 
@@ -115,7 +204,15 @@ ended, and the verdict of every monitor. Runs watch themselves while they train:
 (warn, stop or rollback) says what they do about it.
 """
 
-HELPS = {"translate": TRANSLATE_HELP, "sample": SAMPLE_HELP, "health": HEALTH_HELP}
+HELPS = {
+    "evaluate": EVALUATE_HELP,
+    "translate": TRANSLATE_HELP,
+    "export": EXPORT_HELP,
+    "import-official": IMPORT_OFFICIAL_HELP,
+    "serve": SERVE_HELP,
+    "sample": SAMPLE_HELP,
+    "health": HEALTH_HELP,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -138,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> None:
     """The command without the handling of errors."""
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        tasks = "\n".join(f"  {name:<12}{words}" for name, words in TASKS.items())
+        tasks = "\n".join(f"  {name:<17}{words}" for name, words in TASKS.items())
         print(HELP.format(tasks=tasks), end="")
         return
     if arguments[0] == "--version":
@@ -164,7 +261,12 @@ def run(arguments: list[str]) -> None:
     if show:
         print(configs.to_yaml(config), end="")
         return
-    importlib.import_module(f"stargan.tasks.{task}").main(config)
+    importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
+
+
+def module_name(task: str) -> str:
+    """What the module and the yaml of a task are called: Python's names have no dash."""
+    return task.replace("-", "_")
 
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
@@ -181,7 +283,26 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     if task == "train" and mandatory and not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(configs.options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
-    return configs.compose(task, overrides, mandatory)
+    if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
+        own = [o for o in overrides if o.startswith("data.")]
+        config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
+        return {**config, "data": model_data(config["model"], own) if mandatory else None}
+    return configs.compose(module_name(task), overrides, mandatory)
+
+
+def model_data(model: object, overrides: list[str]) -> Plain:
+    """The data settings of a model, of the first of several, with some values changed."""
+    from stargan.evaluation.origin import data_of
+
+    first = model[0] if isinstance(model, list) and model else model
+    data = data_of(str(first))
+    changed = configs.merge({"data": data}, overrides, ["data"])["data"]
+    root = changed.get("root")
+    for name in changed["use"]:
+        # Its root was data.root, which Hydra has long resolved.
+        if root != data.get("root") and changed[name].get("root") == data.get("root"):
+            changed[name]["root"] = root
+    return dict(changed)
 
 
 def help_text(task: str) -> str:

@@ -7,7 +7,6 @@ working folder, and an unknown key can be answered with the nearest known one.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,25 @@ from stargan.contracts import Plain, UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-# Values of these keys are free text (paths, label edits): never parsed as Hydra's grammar, where
-# a comma means a sweep.
-TEXT_KEYS = re.compile(r"^(to|input|output|model|run|run_dir|resume|name|known|.*\broot)$")
+# Values of these keys, at any depth, are paths: ~ is the home folder.
+PATH_KEYS = (
+    *(
+        "root",
+        "input",
+        "output",
+        "model",
+        "judge",
+        "run",
+        "run_dir",
+        "resume",
+        "weights",
+        "inception",
+    ),
+    *("lpips", "images", "examples", "generator", "discriminator"),
+)
+# Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
+# comma means a sweep.
+TEXT_KEYS = ("to", "name", "known", "host", "root_path")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -131,7 +146,7 @@ def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plai
         key = rename(text, keys).partition("=")[0]
         check_key(key, keys, "train")
         try:
-            OmegaConf.update(config, key, value if TEXT_KEYS.match(key) else yaml.safe_load(value))
+            OmegaConf.update(config, key, value if is_text(key) else yaml.safe_load(value))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise UserError(f"'{text}': {first_sentence(error)}") from error
     plain = OmegaConf.to_container(config, resolve=True)
@@ -150,12 +165,17 @@ def parent(config: DictConfig, key: str) -> tuple[Any, str]:
 def quote(text: str) -> str:
     """Free text in quotes, so that Hydra reads it as one string."""
     key, _, value = text.partition("=")
-    if not TEXT_KEYS.match(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
+    if not is_text(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
         return text
-    if key.endswith(("root", "input", "output", "model", "run_dir", "resume")):
+    if key.rpartition(".")[2] in PATH_KEYS:
         value = str(Path(value).expanduser())
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
+
+
+def is_text(key: str) -> bool:
+    """Whether a key's value is taken as it is typed."""
+    return key in TEXT_KEYS or key.rpartition(".")[2] in PATH_KEYS
 
 
 def rename(text: str, keys: set[str]) -> str:

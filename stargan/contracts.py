@@ -70,6 +70,15 @@ class RegionImages(LabeledImages, Protocol):
         ...
 
 
+@runtime_checkable
+class CounterfactualImages(LabeledImages, Protocol):
+    """A data set that knows what an image would be under other labels (the embedded faces)."""
+
+    def counterfactual(self, index: int, label: Tensor) -> Image.Image:
+        """The true answer to an edit: the same image with the labels ``(L,)``, uncropped."""
+        ...
+
+
 class Translate(Protocol):
     """What evaluation and callbacks see of any method: images to images, told by a label."""
 

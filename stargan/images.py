@@ -6,6 +6,7 @@ and translation can never disagree on it.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 import secrets
@@ -14,7 +15,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -99,7 +99,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+        return _to_8_bit(image).convert("RGB")
     try:
         if image.has_transparency_data:
             image = image.convert("RGBA")
@@ -112,16 +112,24 @@ def to_rgb(image: Image.Image) -> Image.Image:
         ) from error
 
 
-def _to_8_bit(grey: np.ndarray) -> np.ndarray:
-    """``(H, W)`` grey of 16 bits, or float in [0, 1] or [0, 255], to uint8.
+def _to_8_bit(grey: Image.Image) -> Image.Image:
+    """Grey of 16 bits, or float in [0, 1] or [0, 255], as 8 bits.
 
     Pillow's own conversion clips at 255 and so turns 16-bit scans white.
     """
-    largest = np.nan_to_num(grey).max(initial=0)
-    is_float = np.issubdtype(grey.dtype, np.floating)
+    is_float = grey.mode == "F"
+    data = bytearray(grey.convert("F").tobytes())
+    pixels = torch.frombuffer(data, dtype=torch.float32).nan_to_num()
+    largest = pixels.max().item()
     factor = 1 / 257 if not is_float or largest > 255 else 255.0 if largest <= 1 else 1.0
-    scaled = np.round(np.nan_to_num(grey).astype(np.float32) * factor)
-    return np.asarray(scaled.clip(0, 255), dtype=np.uint8)
+    scaled = (pixels * factor).round().clamp(0, 255).to(torch.uint8)
+    return Image.frombytes("L", grey.size, _bytes(scaled))
+
+
+def _bytes(values: Tensor) -> bytes:
+    """The memory of a uint8 tensor. Not through NumPy, which nothing here needs."""
+    values = values.cpu().contiguous()
+    return ctypes.string_at(values.data_ptr(), values.numel())
 
 
 def crop_resize(image: Image.Image, size: tuple[int, int], crop: int | None = None) -> Image.Image:
@@ -160,7 +168,8 @@ def crop_resize(image: Image.Image, size: tuple[int, int], crop: int | None = No
 
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB image as ``(3, H, W)`` float32 in [-1, 1]."""
-    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    pixels = pixels.view(image.height, image.width, 3)
     return pixels.permute(2, 0, 1).contiguous().float().div_(127.5).sub_(1)
 
 
@@ -172,8 +181,9 @@ def to_uint8(image: Tensor) -> Tensor:
 
 def to_pil(image: Tensor) -> Image.Image:
     """``(3, H, W)`` in [-1, 1] as RGB, ``(1, H, W)`` as grey. See ``to_uint8``."""
-    pixels = to_uint8(image).permute(1, 2, 0).contiguous().cpu().numpy()
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    planes, height, width = image.shape
+    mode = "L" if planes == 1 else "RGB"
+    return Image.frombytes(mode, (width, height), _bytes(to_uint8(image).permute(1, 2, 0)))
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

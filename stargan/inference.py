@@ -8,18 +8,20 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from stargan import images
 from stargan.contracts import Edits, UserError
-from stargan.export import Model, open_model
+from stargan.export import Model, hub, open_model
+from stargan.export.folder import save_folder
 from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
 
 CROP_TOLERANCE = 1.25
@@ -50,20 +52,74 @@ class Translator:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: str | torch.device = "cpu", batch_size: int = 16
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        batch_size: int = 16,
+        revision: str | None = None,
     ) -> Translator:
-        """Open a run folder, a ``.ckpt`` or a ``.safetensors`` file.
+        """Open a run folder, an exported file of any format, or a model on the hub.
 
         Args:
-            path: of a run folder, ``generator.safetensors`` is taken unless
-                ``checkpoints/last.ckpt`` is newer.
+            path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
+                is newer), a folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
+                ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the networks see at once.
+            revision: of a model on the hub: a branch, tag or commit.
 
         Raises:
             UserError: nothing there, not a model, damaged, of another format; says which.
         """
-        return cls(open_model(path, device), batch_size)
+        return cls(open_model(path, device, revision), batch_size)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model in the layout of the Hugging Face hub.
+
+        Args:
+            folder: gets ``config.json``, ``model.safetensors`` and ``README.md`` (the model card;
+                one that is there already stays as it is).
+
+        Returns:
+            The folder.
+
+        Raises:
+            UserError: the place cannot be written to, or the model was opened from a graph.
+        """
+        if self.model.plain is None:
+            raise UserError(
+                "a model opened from an .onnx or .pt2 file has no weights to save: open the run "
+                "folder or .safetensors that it was exported from."
+            )
+        networks = {"generator": self.model.generator, "classifier": self.model.classifier}
+        parts = {name: network for name, network in networks.items() if network is not None}
+        return save_folder(Path(folder).expanduser(), parts, self.model.plain)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str = "Model exported by stargan",
+    ) -> str:
+        """Upload the model to the Hugging Face hub.
+
+        Args:
+            repo_id: ``owner/name``; created if it does not exist.
+            private: of a new model; None: the owner's default.
+            token: None: the one of ``hf auth login``, or of the variable ``HF_TOKEN``.
+            commit_message: of the upload.
+
+        Returns:
+            The address of the model.
+
+        Raises:
+            UserError: huggingface_hub is missing, no network, no permission, or the model was
+                opened from a graph.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            saved = self.save_pretrained(folder)
+            return hub.push(repo_id, saved, private, token, commit_message)
 
     @property
     def spaces(self) -> JointLabelSpace:
@@ -341,7 +397,7 @@ class Translator:
             batch, many = batch.repeat(repeat, 1, 1, 1), True
 
         def give_back(result: Tensor) -> Any:
-            if isinstance(image, (Tensor, np.ndarray)):
+            if isinstance(image, Tensor) or _is_array(image):
                 return _like(image, result if many else result[0])
             if not many:
                 return _like(image, result[0])
@@ -354,8 +410,8 @@ class Translator:
         """One image of any kind as ``(3, H, W)`` in [-1, 1] of the model's size."""
         if isinstance(item, (str, Path)):
             item = images.open_image(item)
-        elif isinstance(item, np.ndarray):
-            if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
+        elif _is_array(item):
+            if item.dtype != "uint8" or item.ndim != 3 or item.shape[2] != 3:
                 raise UserError(
                     f"an array of shape {item.shape} and type {item.dtype} is no image: "
                     "give uint8 of shape (H, W, 3) or (B, H, W, 3)."
@@ -384,7 +440,7 @@ def _like(image: Any, result: Tensor) -> Any:
     """A result ``(3, H, W)`` or ``(B, 3, H, W)`` as the kind of the image that was given."""
     if isinstance(image, Tensor):
         return result.to(image.device)
-    if isinstance(image, np.ndarray):
+    if _is_array(image):
         return images.to_uint8(result).movedim(-3, -1).contiguous().numpy()
     return images.to_pil(result)
 
@@ -401,9 +457,15 @@ def _edited(space: LabelSpace, own: Tensor, edits: Edits) -> Tensor:
     return space.edit(own, edits)
 
 
+def _is_array(value: Any) -> bool:
+    """Whether this is a NumPy array. Where NumPy is not even loaded, nobody can have one."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
 def _is_many(image: Any) -> bool:
     """Whether this is several images rather than one."""
-    if isinstance(image, (Tensor, np.ndarray)):
+    if isinstance(image, Tensor) or _is_array(image):
         return image.ndim == 4
     return isinstance(image, (list, tuple))
 

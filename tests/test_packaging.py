@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from tests.tiny import photo, settings, write_export
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | more
     return subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
@@ -31,11 +34,49 @@ def test_a_translator_loads_neither_lightning_nor_hydra() -> None:
     code = (
         "import sys\n"
         "from stargan import Translator\n"
-        "heavy = {'pytorch_lightning', 'hydra', 'omegaconf', 'torchvision'} & set(sys.modules)\n"
+        "heavy = {'pytorch_lightning', 'hydra', 'omegaconf', 'torchvision', 'onnx', 'onnxruntime',"
+        " 'onnxscript', 'huggingface_hub'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = run(sys.executable, "-c", code, cwd=ROOT, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr
+
+
+def opens_with_few_packages(folder: Path) -> None:
+    """The wheel translates where there is nothing but torch, Pillow and safetensors."""
+    wanted, seen = ["torch", "pillow", "safetensors"], set()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue
+        needs = [Requirement(text) for text in found.requires or ()]
+        wanted += [n.name for n in needs if n.marker is None or n.marker.evaluate({"extra": ""})]
+        for top in {file.parts[0] for file in found.files or ()} - {".."}:
+            place = folder / "few" / top
+            place.parent.mkdir(exist_ok=True)
+            if not place.exists():
+                place.symlink_to(Path(str(found.locate_file(top))))
+    assert "numpy" not in seen
+    write_export(folder / "generator.safetensors", settings())
+    photo().save(folder / "photo.png")
+    code = (
+        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
+        "from stargan import Translator\n"
+        "translator = Translator.from_pretrained('generator.safetensors')\n"
+        "translator('photo.png', 'Male').save('male.png')\n"
+        "import stargan, importlib.util as util\n"
+        "assert 'site' in stargan.__file__\n"
+        "assert not util.find_spec('numpy') and not util.find_spec('yaml')\n"
+    )
+    path = os.pathsep.join(str(folder / place) for place in ("site", "few"))
+    done = run(sys.executable, "-S", "-c", code, cwd=folder, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "male.png").exists()
 
 
 @pytest.mark.slow
@@ -48,6 +89,7 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     assert "stargan/conf/experiment/demo.yaml" in names
     assert not [n for n in names if n.startswith(("tests/", "data/", "runs/"))]
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    opens_with_few_packages(tmp_path)
     words = [
         *(sys.executable, "-m", "stargan", "train", "experiment=demo", "debug=smoke"),
         *(

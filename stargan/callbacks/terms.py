@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ class TermLog(pl.Callback):
         self.path.unlink()
         for row in rows:
             self.write(row)
+
+    def note(self, values: Mapping[str, float]) -> None:
+        """Put what was measured beside the steps into the next row."""
+        for name, value in values.items():
+            self.sums[name], self.counts[name] = torch.tensor(value), 1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Method)

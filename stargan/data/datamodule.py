@@ -98,9 +98,11 @@ class DataModule(pl.LightningDataModule):
         channels: 3 for RGB, 1 for grey.
         limit: only so many training images per source, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
+        mixed: every batch takes its part from each source, see ``StepSampler``.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
         period: discriminator steps per generator step, see ``StepSampler``.
+        processes: how many share the images of an epoch.
 
     Attributes:
         labels: the joint label space, one space per source in order.
@@ -128,11 +130,13 @@ class DataModule(pl.LightningDataModule):
         on_error: str = "raise",
         cache: bool | str = "auto",
         balance: bool = False,
+        mixed: bool = False,
         limit: int | None = None,
         channels: int = 3,
         max_steps: int | None = None,
         start_step: int = 0,
         period: int = 1,
+        processes: int = 1,
     ) -> None:
         super().__init__()
         if not sources:
@@ -144,6 +148,11 @@ class DataModule(pl.LightningDataModule):
             raise UserError(
                 f"batch_size={batch_size}: at least 2 are needed, as target labels are a "
                 "permutation of a batch's own labels."
+            )
+        if mixed and batch_size % len(sources):
+            raise UserError(
+                f"batch_size={batch_size} cannot be shared out evenly between "
+                f"{len(sources)} data sets: choose a multiple of {len(sources)}."
             )
         if not 0 <= flip <= 1:
             raise UserError(f"flip={flip} is a probability: choose it from 0 to 1.")
@@ -172,10 +181,12 @@ class DataModule(pl.LightningDataModule):
         self._on_error = on_error
         self._cache = cache
         self._balance = balance
+        self._mixed = mixed
         self._limit = limit
         self.max_steps = max_steps
         self.start_step = start_step
         self.period = period
+        self.processes = processes
         self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -225,7 +236,7 @@ class DataModule(pl.LightningDataModule):
         """Steps in which all processes together see about as many images as there are."""
         self.setup()
         count = sum(len(prepared) for prepared in self.train.values())
-        return max(1, round(count / (self.batch_size * self._place()[1])))
+        return max(1, round(count / (self.batch_size * self.processes)))
 
     def train_dataloader(self) -> StepLoader:
         """Batches from ``start_step`` to ``max_steps`` for this process's rank.
@@ -250,6 +261,7 @@ class DataModule(pl.LightningDataModule):
             rank,
             world_size,
             self.period,
+            self._mixed,
         )
         loader: DataLoader[Batch] = DataLoader(
             _Requests(sources, self.labels),

@@ -45,6 +45,9 @@ class StepSampler:
     Each source walks through a new seeded permutation per epoch; ranks take different parts of it;
     a source shorter than a batch repeats.
 
+    Mixed, every batch takes its part from each of the data sets instead: what learns the statistics
+    of its batches (batch norm) must not see one data set at a time.
+
     Balanced, each image is drawn with replacement instead: a label (or exclusive group) at random,
     one of its values at random, an image with that value at random. So rare labels are as frequent
     as common ones.
@@ -60,6 +63,7 @@ class StepSampler:
         balance: see above.
         rank, world_size: which process this is, of how many.
         period: discriminator steps per generator step.
+        mixed: see above; the batch size must be a multiple of the number of sources.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class StepSampler:
         rank: int = 0,
         world_size: int = 1,
         period: int = 1,
+        mixed: bool = False,
     ) -> None:
         self._period = period
+        self._mixed = mixed
         self._sources = [
             _Source(len(rows), label_cells(space, rows) if balance else None)
             for rows, space in zip(labels, spaces, strict=True)
@@ -96,17 +102,24 @@ class StepSampler:
 
     def batch(self, step: int) -> list[Request]:
         """The requests of one step."""
-        number = self.source(step)
-        turn = step // len(self._sources)
-        source = self._sources[number]
-        if source.cells is not None:
-            rows = self._balanced(source.cells, number, turn)
+        count = len(self._sources)
+        if self._mixed:
+            share = self._batch_size // count
+            rows = [(number, i) for number in range(count) for i in self._rows(number, step, share)]
         else:
-            first = (turn * self._world_size + self._rank) * self._batch_size
-            rows = [self._walk(number, first + i) for i in range(self._batch_size)]
+            number = self.source(step)
+            rows = [(number, i) for i in self._rows(number, step // count, self._batch_size)]
         rng = np.random.default_rng([self._seed, _FLIP, step, self._rank])
         flips = rng.random(self._batch_size) < self._flip
-        return [Request(number, i, bool(f)) for i, f in zip(rows, flips, strict=True)]
+        return [Request(*row, bool(f)) for row, f in zip(rows, flips, strict=True)]
+
+    def _rows(self, number: int, turn: int, count: int) -> list[int]:
+        """The images of a source that come in its ``turn``-th batch."""
+        source = self._sources[number]
+        if source.cells is not None:
+            return self._balanced(source.cells, number, turn, count)
+        first = (turn * self._world_size + self._rank) * count
+        return [self._walk(number, first + i) for i in range(count)]
 
     def source(self, step: int) -> int:
         """The source of a step's batch; each comes once in every round over all of them."""
@@ -126,10 +139,12 @@ class StepSampler:
             source.orders[epoch] = rng.permutation(source.length)
         return int(source.orders[epoch][place])
 
-    def _balanced(self, cells: list[list[NDArray[np.int64]]], number: int, turn: int) -> list[int]:
+    def _balanced(
+        self, cells: list[list[NDArray[np.int64]]], number: int, turn: int, count: int
+    ) -> list[int]:
         rng = np.random.default_rng([self._seed, _BALANCE, number, turn, self._rank])
         rows = []
-        for _ in range(self._batch_size):
+        for _ in range(count):
             group = cells[rng.integers(len(cells))]
             rows.append(int(rng.choice(group[rng.integers(len(group))])))
         return rows

@@ -251,7 +251,8 @@ class SyntheticFaces:
 def embedded_faces(labels: Sequence[str] | None = None, **settings: Any) -> RegionImages:
     """``SyntheticFaces``, with only some of their labels if ``labels`` names them."""
     faces = SyntheticFaces(**settings)
-    return faces if labels is None else ChosenLabels(faces, labels)
+    every = labels is None or tuple(labels) == faces.space.names
+    return faces if every else ChosenLabels(faces, labels or ())
 
 
 def default_cache() -> Path:

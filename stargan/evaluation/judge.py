@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from stargan import images, networks
 from stargan.contracts import LabeledImages, Plain, UserError
+from stargan.data.datamodule import DataModule
 from stargan.data.synthetic_faces import default_cache
 from stargan.export import describe, save_export
 from stargan.judge import Judge, open_judge
@@ -139,3 +143,33 @@ def judge_file(data: LabeledImages, size: tuple[int, int], identity: str) -> Pat
     text = json.dumps([*about, EPOCHS, BATCH, AUGMENT])
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     return default_cache() / f"judge_{data.space.name}_{key}.safetensors"
+
+
+def judge_of_faces(
+    data: DataModule, source: str, settings: Mapping[str, Any], console: Console
+) -> Judge:
+    """The judge of a source of embedded faces, with a progress bar if it must be trained.
+
+    Args:
+        data: set up.
+        source: which of its sources.
+        settings: how the source is made, as ``conf/data`` has it.
+        console: for the bar.
+    """
+    # Labels and size are in the file's name anyway, and depend on who asks.
+    made = {k: v for k, v in settings.items() if k not in ("labels", "size", "crop")}
+    with Progress(
+        TextColumn(f"judge of {source}"),
+        BarColumn(24),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def progress(share: float) -> None:
+            bar.update(task, completed=share)
+
+        images_of = data.train[source].images
+        return cached_judge(images_of, data.image_size, str(sorted(made.items())), progress)

@@ -411,8 +411,9 @@ small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
 table.grid{font-size:.82rem}
 table.grid th,table.grid td{border:0;padding:2px;text-align:center;white-space:normal;
 position:static;max-width:calc(var(--tile) * 1.3)}
-table.grid img{display:block;width:var(--tile);height:auto;border-radius:3px}
-table.grid td.name{text-align:left;color:var(--soft);padding:0 2px 10px;max-width:none}
+table.grid img{display:block;margin:0 auto;width:var(--tile);height:auto;border-radius:3px}
+table.grid td.name{text-align:left;color:var(--soft);padding:0 2px 10px;max-width:0;
+overflow-wrap:anywhere}
 table.grid td.name small{display:inline;margin-left:8px}
 .picture img{max-width:100%;height:auto;border-radius:4px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(310px,100%),1fr));gap:18px}

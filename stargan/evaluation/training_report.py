@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stargan.contracts import Plain, RegionImages, Translate
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.embedded import LabelScore, score
-from stargan.evaluation.judge import accuracy, cached_judge, stack
+from stargan.evaluation.figures import Row, figures
+from stargan.evaluation.judge import judge_of_faces
+from stargan.evaluation.test_set import TestSet
+from stargan.evaluation.translate_set import judge_instruments, translate_set
 
 COUNT = 256
+BATCH = 32
 
-Scores = dict[str, tuple[list[LabelScore], dict[str, float]]]
-"""Per data set: the figures of each label, and the judge's own accuracy on real images."""
+Scores = dict[str, list[Row]]
+"""The figures of each label by data set; empty where the truth is not known."""
 
 
 def write_report(
@@ -39,23 +40,19 @@ def write_report(
     """
     lines = [f"# {facts['name']}", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items() if name != "name"]
-    for source, (rows, real) in scores.items():
+    for source, rows in scores.items():
         lines += [
             "",
             f"## Translations of held-out faces: {source}",
             "",
             "A classifier trained on real drawn faces judges translations of people that neither "
-            "it nor the model has seen.",
+            "it nor the model has seen. More: `stargan evaluate`.",
             "",
             "| label | judged right | others kept | change outside | change inside | images | "
             "judge on real |",
             "|---|---|---|---|---|---|---|",
         ]
-        lines += [
-            f"| {r.label} | {r.right:.1%} | {r.kept:.1%} | {r.outside:.4f} | {r.inside:.4f} "
-            f"| {r.count} | {real[r.label]:.1%} |"
-            for r in rows
-        ]
+        lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
         lines += [
             "",
             "*judged right*: the wanted label is read; *others kept*: all other labels are read "
@@ -82,37 +79,37 @@ def judge_embedded(
         console: where the progress of training a judge is shown.
     """
     scores: Scores = {}
-    for i, name in enumerate(data.test):
-        train, test = data.train[name].images, data.test[name].images
-        if not isinstance(test, RegionImages):
+    for name, prepared in data.test.items():
+        if not isinstance(prepared.images, RegionImages):
             continue
-        size, identity = data.image_size, str(sorted(settings[name].items()))
-        with Progress(
-            TextColumn(f"judge of {name}"),
-            BarColumn(24),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        ) as bar:
-            progress = partial(advance, bar, bar.add_task("", total=1.0))
-            judge = cached_judge(train, size, identity, progress)
-        image = stack(test, size, COUNT).float() / 127.5 - 1
-        real = accuracy(judge, image, test.labels[: len(image)])
-        scores[name] = score(translate, test, i, judge, size, COUNT), real
+        judge = judge_of_faces(data, name, settings[name], console)
+        test = TestSet(data, name, translate.labels, COUNT)
+        tools = judge_instruments(judge, test.space, "judge")
+        records = translate_set(translate, test, tools, BATCH, cycle=False)
+        scores[name] = [row for s in figures(records, test, intervals=False)[:1] for row in s.rows]
     return scores
 
 
-def advance(bar: Progress, task: TaskID, share: float) -> None:
-    """Move a bar whose total is 1."""
-    bar.update(task, completed=share)
-
-
-def score_table(source: str, rows: list[LabelScore]) -> Table:
+def score_table(source: str, rows: list[Row]) -> Table:
     """The figures for the terminal."""
     shown = Table(title=f"translations of held-out faces: {source}", title_justify="left")
     for column in ("label", "judged right", "others kept", "change outside", "change inside"):
         shown.add_column(column, justify="left" if column == "label" else "right")
-    for r in rows:
-        figures = (f"{r.right:.1%}", f"{r.kept:.1%}", f"{r.outside:.4f}", f"{r.inside:.4f}")
-        shown.add_row(r.label, *figures)
+    for row in rows:
+        shown.add_row(*_cells(row)[:5])
     return shown
+
+
+def _cells(row: Row) -> list[str]:
+    """Label, judged right, others kept, change outside and inside, images, judge on real."""
+    found = row.figures
+    kept = f"{found['kept'].value:.1%}" if "kept" in found else "-"
+    return [
+        row.name,
+        f"{1 - found['error'].value:.1%}",
+        kept,
+        f"{found['outside'].value:.4f}",
+        f"{found['inside'].value:.4f}",
+        str(found["error"].count),
+        f"{1 - found['real_error'].value:.1%}",
+    ]

@@ -6,9 +6,11 @@ exclusive labels.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stargan import networks
@@ -17,6 +19,7 @@ from stargan.export import describe
 from stargan.losses.domain import domain_loss
 from stargan.methods.augment import augment
 from stargan.methods.base import Method
+from stargan.networks.classifier import load_backbone
 
 
 class Classifier(Method):
@@ -26,6 +29,7 @@ class Classifier(Method):
         classifier: ``{"_target_": class in stargan.networks, ...}`` without its sizes.
         image: ``{"size": [height, width], "crop": {source name: pixels or None}}``.
         training: where this model comes from, for the exported file.
+        weights: a file of torchvision's weights to start from, or None.
         lr: learning rate.
         augment: how strongly the images are changed in training, 0 to 1: colours, light, a shift
             and grain, since what is judged later is not as clean as photos.
@@ -41,6 +45,7 @@ class Classifier(Method):
         labels: list[Plain],
         image: Plain,
         training: Plain | None = None,
+        weights: str | None = None,
         lr: float = 1e-3,
         augment: float = 0.3,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -58,7 +63,8 @@ class Classifier(Method):
             max_steps=max_steps,
             seed=seed,
         )
-        self.save_hyperparameters()
+        # Not the file of weights: a checkpoint opens without it.
+        self.save_hyperparameters(ignore=["weights"])
         self.augment = augment
         self.image = image
         self.training_facts = training or {}
@@ -68,6 +74,8 @@ class Classifier(Method):
             "label_size": self.labels.size,
         }
         self.classifier = networks.build(self.network, seed)
+        if weights is not None:
+            load_backbone(self.classifier, read_weights(Path(weights)))
 
     def trained(self) -> dict[str, nn.Module]:
         """C, the classifier."""
@@ -100,6 +108,28 @@ class Classifier(Method):
         self.manual_backward(loss)
         optimizer.step()
         self.end_step({"C/cls": loss})
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from a ``.safetensors`` file, or one that torch saved; runs no code from it.
+
+    Raises:
+        UserError: no such file, damaged, or anything but named tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"the weights '{path}' do not exist: give a .pth or .safetensors file.")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises almost anything on damaged files.
+        raise UserError(
+            f"the weights '{path}' cannot be read: they are damaged, or hold more than tensors."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"'{path}' is no state dict of tensors: save network.state_dict().")
+    return state
 
 
 def augmented(image: Tensor, strength: float, draws: torch.Generator) -> Tensor:

@@ -123,11 +123,17 @@ def fid(real: Tensor, fake: Tensor, groups: int = GROUPS) -> Estimate:
     count = min(len(real), len(fake))
     if count < 2:
         return Estimate(float("nan"), float("nan"), float("nan"), count)
+    dealt = _dealt(real, fake, groups)
+    if count < real.shape[1]:
+        left_out = [_fid_of_few(_rest(real, r), _rest(fake, f)) for r, f in dealt]
+        return jackknife_interval(_fid_of_few(real, fake), left_out, count)
     whole = Moments.of(real), Moments.of(fake)
-    left_out = []
-    for r, f in _dealt(real, fake, groups):
-        rest = whole[0].without(Moments.of(real[r])), whole[1].without(Moments.of(fake[f]))
-        left_out.append(frechet_distance(*rest))
+    left_out = [
+        frechet_distance(
+            whole[0].without(Moments.of(real[r])), whole[1].without(Moments.of(fake[f]))
+        )
+        for r, f in dealt
+    ]
     return jackknife_interval(frechet_distance(*whole), left_out, count)
 
 
@@ -220,6 +226,19 @@ def _rest(rows: Tensor, out: Tensor) -> Tensor:
     keep = torch.ones(len(rows), dtype=torch.bool)
     keep[out] = False
     return rows[keep]
+
+
+def _fid_of_few(real: Tensor, fake: Tensor) -> float:
+    """FID of fewer images than features, without their large covariances.
+
+    With centred rows X and Y, ``tr((X'X Y'Y)^(1/2))`` is the sum of the singular values of XY'.
+    """
+    a, b = real.double().cpu(), fake.double().cpu()
+    shift = (a.mean(0) - b.mean(0)).square().sum()
+    a = (a - a.mean(0)) / (len(a) - 1) ** 0.5
+    b = (b - b.mean(0)) / (len(b) - 1) ** 0.5
+    cross = torch.linalg.svdvals(a @ b.T).sum()
+    return float((shift + a.square().sum() + b.square().sum() - 2 * cross).clamp_min(0))
 
 
 def _mmd(real: Tensor, fake: Tensor) -> float:

@@ -7,11 +7,12 @@ place has in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+from stargan.contracts import UserError
 from stargan.networks.blocks import check_image_size
 
 
@@ -52,6 +53,36 @@ class GAPClassifier(nn.Module):
         """Logits ``(B, label_size)``; in evaluation ``head(features(image))``."""
         logits: Tensor = self.head(self.dropout(self.features(image)))
         return logits
+
+
+def load_backbone(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Torchvision's weights into the part of a network that is torchvision's.
+
+    What was cut off is passed over; what was added keeps its own weights.
+
+    Args:
+        network: one of this package whose ``trunk`` has torchvision's names.
+        state: torchvision's state dict of the whole network.
+
+    Raises:
+        UserError: a weight that the network needs is missing or has another shape.
+    """
+    trunk = getattr(network, "trunk", nn.Module())
+    own = {name: value for name, value in trunk.state_dict().items() if name[:6] != "added."}
+    for name, value in own.items():
+        title = type(network).__name__
+        if name not in state:
+            raise UserError(
+                f"the weights have no '{name}', so they are not of the network that {title} is "
+                "made from: give torchvision's weights of that network."
+            )
+        if state[name].shape != value.shape:
+            shapes = f"{tuple(state[name].shape)}, not {tuple(value.shape)}"
+            raise UserError(
+                f"the weights' '{name}' has shape {shapes}: they are of another variant of the "
+                f"network that {title} is made from."
+            )
+    trunk.load_state_dict({name: state[name] for name in own}, strict=False)
 
 
 class SmallClassifier(GAPClassifier):

@@ -97,7 +97,8 @@ class Norm(nn.Module):
     def forward(self, features: Tensor, style: Tensor | None = None) -> Tensor:
         """``(B, C, H, W)`` and ``(B, style)`` to ``(B, C, H, W)``."""
         if style is None:
-            scale, shift = (p.expand(len(features), -1) for p in (self.scale, self.shift))
+            # Not len(features): an exported graph would keep the batch size of its example.
+            scale, shift = (p.expand(features.shape[0], -1) for p in (self.scale, self.shift))
         else:
             scale, shift = self.affine(style).float().chunk(2, dim=1)
             scale = 1 + scale

@@ -54,6 +54,7 @@ def main(config: Plain) -> Path:
     check(config)
     data = build_data(config)
     data.setup("fit")
+    data.processes = count_processes(config["trainer"])
     while True:
         run, chosen = fit(config, data, console, resume)
         if not any(callback.again for callback in chosen):
@@ -126,6 +127,7 @@ def check(config: Plain) -> None:
         "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
         "log.every_n_steps": config["log"]["every_n_steps"],
         "log.samples_every_n_steps": config["log"]["samples_every_n_steps"],
+        "log.test_every_n_steps": config["log"]["test_every_n_steps"],
         "log.sample_rows": config["log"]["sample_rows"],
         "method.n_critic": config["method"].get("n_critic", 1),
     }
@@ -163,6 +165,18 @@ def build_data(config: Plain) -> DataModule:
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
 
 
+def count_processes(trainer: Plain) -> int:
+    """How many processes the trainer will start, on all nodes together."""
+    devices = trainer["devices"]
+    if isinstance(devices, list):
+        count = len(devices)
+    elif str(devices).isdecimal():
+        count = int(devices)
+    else:  # auto, -1
+        count = torch.cuda.device_count() if trainer["accelerator"] != "cpu" else 1
+    return max(count, 1) * int(trainer["num_nodes"])
+
+
 def run_length(config: Plain, data: DataModule) -> int:
     """The steps of the whole run: ``trainer.max_steps``, or ``trainer.max_epochs`` in steps."""
     epochs = config["trainer"]["max_epochs"]
@@ -190,6 +204,8 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
                 "experiment": config["name"],
                 "version": __version__,
                 "date": time.strftime("%Y-%m-%d"),
+                # Not where the images lie: that is nobody's business who is given the file.
+                "data": without_roots(config["data"]),
             },
         }
     )
@@ -200,6 +216,12 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
             f"channels, add data.channels={method.channels[-1]}."
         )
     return method
+
+
+def without_roots(data: Plain) -> Plain:
+    """Data settings with every root left open."""
+    found = {k: without_roots(v) if isinstance(v, dict) else v for k, v in data.items()}
+    return found | ({"root": None} if "root" in found else {})
 
 
 def make_run_dir(config: Plain) -> Path:
@@ -331,7 +353,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> None:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections, scores)
     console.print()
-    for source, (rows, _) in scores.items():
+    for source, rows in scores.items():
         console.print(score_table(source, rows))
     said = {"steps": facts["steps"]}
     for callback in chosen:

@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stargan import images
+from stargan.cam import check_maps
 from stargan.contracts import UserError
+from stargan.evaluation.what_changed import changed_sheet
 from stargan.inference import Translator
+from stargan.judge import Judge, open_judge
 from stargan.labels import parse_edits
 
 SHEET = "contact_sheet.png"
@@ -32,7 +35,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn), ``output``
             (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
             ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
-            ``on_error`` (``skip`` unreadable images, or ``raise``).
+            ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -55,6 +59,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
         cfg["model"], cfg.get("device", "auto"), _whole(cfg.get("batch_size", 16), "batch_size")
     )
     captions = list(translator.labels) if wish is None else [_caption(wish)]
+    changed = [[label] for label in translator.labels] if wish is None else [list(wish)]
+    judge = _judge(cfg, translator, changed) if cfg.get("cam") else None
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
     if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
@@ -88,6 +94,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             ):
                 for image, name in zip(outputs, names[i], strict=True):
                     images.save_png(image, output / name)
+                if judge is not None:
+                    _save_maps(judge, photos[i], outputs, names[i], changed, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
                     rows.append([photos[i], *outputs])
                     titles.append(files[i].name)
@@ -113,6 +121,52 @@ def translate(cfg: Mapping[str, Any]) -> None:
 
 
 main = translate
+
+
+def _judge(
+    cfg: Mapping[str, Any], translator: Translator, labels: Sequence[Sequence[str]]
+) -> Judge:
+    """The judge whose maps ``cam=true`` shows: the one given, or that of the embedded faces.
+
+    Raises:
+        UserError: none, one without maps, one that does not know a label.
+    """
+    device = translator.model.device
+    if cfg.get("judge"):
+        judge = open_judge(cfg["judge"], device)
+    else:
+        # Data sets and Lightning, which translating alone does not need.
+        from stargan.evaluation.origin import data_of
+        from stargan.tasks.evaluate import evaluation_data, own_judge
+
+        settings = data_of(cfg["model"])
+        data = evaluation_data(settings, translator.model)
+        source = next(iter(data.test))
+        judge, _ = own_judge(data, source, settings[source], device, Console(stderr=True))
+    check_maps(judge)
+    unknown = [n for row in labels for n in row if n.rpartition(".")[2] not in judge.labels.names]
+    if unknown:
+        raise UserError(
+            f"the judge does not know {', '.join(dict.fromkeys(unknown))}; it reads "
+            f"{', '.join(judge.labels.names)}: give judge= of one that was trained on them."
+        )
+    return judge
+
+
+def _save_maps(
+    judge: Judge,
+    photo: Image.Image,
+    outputs: Sequence[Image.Image],
+    names: Sequence[str],
+    labels: Sequence[Sequence[str]],
+    folder: Path,
+) -> None:
+    """``<name>_cam.png`` of each output: difference, and where the judge looks."""
+    for image, name, row in zip(outputs, names, labels, strict=True):
+        index = [judge.labels.names.index(label.rpartition(".")[2]) for label in row]
+        count = len(row)
+        sheet = changed_sheet(judge, [photo] * count, [image] * count, index, row)
+        images.save_png(sheet, folder / f"{Path(name).stem}_cam.png")
 
 
 def _translated(

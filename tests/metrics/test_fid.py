@@ -66,6 +66,12 @@ def test_the_same_set_twice_is_at_distance_zero(count: int) -> None:
     assert fid(features, features).value == pytest.approx(0, abs=1e-4)
 
 
+def test_few_images_have_the_same_fid_the_short_way() -> None:
+    real, fake = normal(30, 50, 4), normal(45, 50, 5, scale=1.3, shift=0.4)
+    long = frechet_distance(Moments.of(real), Moments.of(fake))
+    assert fid(real, fake).value == pytest.approx(long, rel=1e-6)
+
+
 def test_values_are_those_of_torchmetrics() -> None:
     real, fake = normal(80, 6, 4), normal(80, 6, 5, scale=1.3, shift=0.4)
     theirs = FrechetInceptionDistance(feature=AsTheyAre(6))

@@ -1,0 +1,191 @@
+"""How well a classifier reads the test split, during training and at its end; the best is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from stargan.callbacks.base import Run, RunCallback
+from stargan.callbacks.terms import TermLog
+from stargan.contracts import Plain
+from stargan.data.datamodule import DataModule
+from stargan.judge import Judge
+from stargan.methods.base import Method
+from stargan.methods.classifier import Classifier
+from stargan.metrics.classification import Confusion, Reading, reading, scores
+
+BATCH = 64
+
+
+class TestAccuracy(RunCallback):
+    """Reads the whole test split every so many steps; keeps ``checkpoints/best.ckpt``.
+
+    Logged as ``test/balanced`` and ``test/accuracy/LABEL``. The best is the one with the highest
+    balanced accuracy on that same split, so its figure flatters a little; the exported file is the
+    last, not the best.
+
+    Args:
+        data: set up.
+        terms: where figures are logged.
+        folder: the run's checkpoints/.
+        every_n_steps: training steps between tests.
+        console: for the table at the end.
+    """
+
+    __test__ = False  # No test class of pytest's.
+
+    def __init__(
+        self, data: DataModule, terms: TermLog, folder: Path, every_n_steps: int, console: Console
+    ) -> None:
+        self.data = data
+        self.terms = terms
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.console = console
+        self.readings: dict[str, Reading] = {}
+        self.step = -1
+        self.best = (-1.0, -1)
+
+    @classmethod
+    def of(cls, run: Run, settings: Plain) -> TestAccuracy | None:
+        """For every classifier."""
+        if not isinstance(run.method, Classifier):
+            return None
+        every = int(run.config["log"]["test_every_n_steps"])
+        made = cls(run.data, run.terms, run.folder / "checkpoints", every, run.console)
+        best = made.folder / "best.ckpt"
+        if run.resumed and best.is_file():
+            made.best = read_best(best)
+        return made
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, Classifier)
+        if module.step % self.every_n_steps == 0 or module.step == module.max_steps:
+            self.measure(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Classifier)
+        # After Ctrl-C there is no time for it: then the report has the last test.
+        timed_out = module.max_seconds is not None and module.seconds > module.max_seconds
+        if self.step != module.step and timed_out:
+            self.measure(trainer, module)
+
+    def measure(self, trainer: pl.Trainer, module: Classifier) -> None:
+        """Test now, log, keep the checkpoint if it is the best so far. Every rank calls it."""
+        better = False
+        if trainer.is_global_zero:
+            self.readings = read_test_split(module, self.data)
+            self.step = module.step
+            found = scores(self.readings)
+            self.terms.note({f"test/{name}": value for name, value in found.items()})
+            better = found["balanced"] > self.best[0]
+            if better:
+                self.best = (found["balanced"], module.step)
+        if trainer.strategy.broadcast(better):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = self.folder / "best.ckpt.part"
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                part.replace(self.folder / "best.ckpt")
+            trainer.strategy.barrier("best")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint remembers: the best so far."""
+        return {"balanced": self.best[0], "step": self.best[1]}
+
+    def report(self) -> list[str]:
+        """Tables of the last test."""
+        if not self.readings:
+            return []
+        count = sum(one.count for one in self.readings.values())
+        lines = [f"## Test split: {count:,} images, after {self.step:,} steps", ""]
+        for title, one in self.readings.items():
+            lines += [
+                f"### {title}",
+                "",
+                f"All labels right: {one.exact:.2%}. "
+                f"Balanced accuracy: {one.mean_balanced:.2%}, of {one.count:,} images.",
+                "",
+                "| label | accuracy | balanced |",
+                "|---|---|---|",
+            ]
+            lines += [
+                f"| {name} | {percent(value)} | {percent(one.balanced[name])} |"
+                for name, value in one.accuracy.items()
+            ]
+            for table in one.confusions:
+                lines += ["", "Rows: the truth; columns: what was read.", ""]
+                lines += confusion_lines(table)
+            lines.append("")
+        value, step = self.best
+        lines += [
+            f"`checkpoints/best.ckpt`: the best balanced accuracy, {value:.2%}, after {step:,} "
+            "steps. It was chosen on this same split, so its figure flatters a little; the "
+            "exported file is the last."
+        ]
+        return lines
+
+    def summary(self) -> dict[str, str]:
+        """The figures in a line; the table goes to the terminal first."""
+        if not self.readings:
+            return {}
+        for title, one in self.readings.items():
+            self.console.print(accuracy_table(title, one))
+        balanced = scores(self.readings)["balanced"]
+        exact = ", ".join(f"{one.exact:.2%}" for one in self.readings.values())
+        words = f"balanced accuracy {balanced:.2%}, all labels right {exact}"
+        return {"test": f"{words}, best {self.best[0]:.2%} after {self.best[1]} steps"}
+
+
+def read_best(path: Path) -> tuple[float, int]:
+    """Figure and step of an earlier ``best.ckpt``."""
+    callbacks = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["callbacks"]
+    about = callbacks[TestAccuracy.__qualname__]
+    return float(about["balanced"]), int(about["step"])
+
+
+def read_test_split(module: Method, data: DataModule) -> dict[str, Reading]:
+    """How well a classifier in training reads the test split, by data set."""
+    assert isinstance(module, Classifier)
+    judge = Judge(module.classifier, module.labels, data.image_size)
+    found = {}
+    try:
+        for i, name in enumerate(data.test):
+            space, part = module.labels.spaces[i], module.labels.slices[i]
+            read, label = [], []
+            for batch in data.test_batches(name, BATCH):
+                read.append(judge.read(batch.image, i).cpu())
+                label.append(batch.label[:, part])
+            found[space.name] = reading(torch.cat(read), torch.cat(label), space)
+    finally:
+        module.classifier.train()
+    return found
+
+
+def confusion_lines(table: Confusion) -> list[str]:
+    """A confusion as Markdown."""
+    lines = [f"| | {' | '.join(table.names)} |", "|---" * (len(table.names) + 1) + "|"]
+    for name, row in zip(table.names, table.counts.tolist(), strict=True):
+        lines.append(f"| **{name}** | {' | '.join(map(str, row))} |")
+    return lines
+
+
+def accuracy_table(title: str, one: Reading) -> Table:
+    """The figures of a data set for the terminal."""
+    shown = Table(title=f"test split: {title}, {one.count:,} images", title_justify="left")
+    shown.add_column("label")
+    for column in ("accuracy", "balanced"):
+        shown.add_column(column, justify="right")
+    for name, value in one.accuracy.items():
+        shown.add_row(name, percent(value), percent(one.balanced[name]))
+    return shown
+
+
+def percent(value: float) -> str:
+    """``99.1%``, or a dash where there was nothing to measure."""
+    return f"{value:.2%}" if value == value else "-"

@@ -1,0 +1,205 @@
+"""A small evaluation every so many steps; keeps the best checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from stargan.callbacks.base import Run, RunCallback
+from stargan.contracts import Plain, RegionImages, UserError
+from stargan.evaluation.figures import figures
+from stargan.evaluation.judge import judge_of_faces
+from stargan.evaluation.test_set import TestSet
+from stargan.evaluation.translate_set import (
+    Instruments,
+    Shards,
+    judge_instruments,
+    translate_set,
+)
+from stargan.judge import Judge, open_judge
+from stargan.methods.base import Method, Translation
+
+log = logging.getLogger(__name__)
+
+KEYS = ("error", "kept", "fid", "identity", "outside")
+CHOICES = ("error", "fid")
+
+
+class Evaluate(RunCallback):
+    """Translates some test images to every label and judges them.
+
+    Logs ``eval/error``, ``eval/kept``, ``eval/fid`` and others, means over all labels and data
+    sets, and keeps ``checkpoints/best.ckpt``: the step at which ``choose`` was smallest.
+
+    Args:
+        tests: the test images of each data set, and what measures them.
+        folder: the run's checkpoints/.
+        every_n_steps: discriminator steps between evaluations.
+        batch_size: images at a time.
+        choose: ``error`` or ``fid``.
+        resumed: go on from the best of the run so far; otherwise it is forgotten.
+    """
+
+    def __init__(
+        self,
+        tests: list[tuple[TestSet, Instruments]],
+        folder: Path,
+        every_n_steps: int,
+        batch_size: int,
+        choose: str,
+        resumed: bool = False,
+    ) -> None:
+        self.tests = tests
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.batch_size = batch_size
+        self.choose = choose
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+        self.note = folder / "best.json"
+        # Real images do not change: they are measured once.
+        self.reference = [Shards(None) for _ in tests]
+        if resumed and self.note.is_file():
+            self.best = dict(json.loads(self.note.read_text(encoding="utf-8")))
+
+    @classmethod
+    def of(cls, run: Run, settings: Plain) -> Evaluate | None:
+        """For every method that translates; real images need ``judge``.
+
+        Raises:
+            UserError: no judge, or one of other labels; settings that make no sense.
+        """
+        if not isinstance(run.method, Translation):
+            return None
+        for key in ("every_n_steps", "count", "batch_size"):
+            if not isinstance(settings[key], int) or settings[key] < 1:
+                raise UserError(
+                    f"callbacks.evaluate.{key}={settings[key]} must be a whole number above 0."
+                )
+        if settings["choose"] not in CHOICES:
+            raise UserError(
+                f"callbacks.evaluate.choose={settings['choose']} is unknown: choose error or fid."
+            )
+        given = open_judge(settings["judge"]) if settings["judge"] else None
+        tests = []
+        for name in run.data.test:
+            test = TestSet(run.data, name, run.method.labels, int(settings["count"]))
+            judge = given or _faces(run, name)
+            words = str(settings["judge"] or "small classifier")
+            tests.append((test, judge_instruments(judge, test.space, words)))
+        return cls(
+            tests,
+            run.folder / "checkpoints",
+            int(settings["every_n_steps"]),
+            int(settings["batch_size"]),
+            str(settings["choose"]),
+            run.resumed,
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, Translation)
+        if module.step % self.every_n_steps == 0:
+            self.evaluate(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Translation)
+        if self.best.get("last") != module.step and module.step:
+            self.evaluate(trainer, module)
+
+    def evaluate(self, trainer: pl.Trainer, module: Translation) -> None:
+        """Measure now, on the first rank; all ranks save when it is the best so far."""
+        better = False
+        if trainer.is_global_zero:
+            found = self.measure(module)
+            module.terms |= {
+                f"eval/{k}": torch.tensor(v, device=module.device) for k, v in found.items()
+            }
+            value = found.get(self.choose, math.nan)
+            better = value < self.best.get("value", math.inf)
+            if better:
+                self.best = {"step": module.step, "value": value}
+            self.best["last"] = module.step
+        if trainer.strategy.reduce_boolean_decision(better, all=False):
+            self.save(trainer, module)
+        elif trainer.is_global_zero and self.folder.is_dir():
+            self.note.write_text(json.dumps(self.best), encoding="utf-8")
+
+    def measure(self, module: Translation) -> dict[str, float]:
+        """The figures of this step, means over the data sets."""
+        found: dict[str, list[float]] = {}
+        for (test, tools), reference in zip(self.tests, self.reference, strict=True):
+            tools.judge.network.to(module.device)
+            records = translate_set(
+                _Now(module), test, tools, self.batch_size, None, reference, cycle=False
+            )
+            if not records.fake:
+                continue
+            overall = figures(records, test, intervals=False)[0].overall.figures
+            for key in KEYS:
+                if key in overall and math.isfinite(overall[key].value):
+                    found.setdefault(key, []).append(overall[key].value)
+        return {k: sum(v) / len(v) for k, v in found.items()}
+
+    def save(self, trainer: pl.Trainer, module: Method) -> None:
+        """Write best.ckpt. Every rank calls it; the first one moves the file into place."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / "best.ckpt.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            part.replace(self.folder / "best.ckpt")
+            self.note.write_text(json.dumps(self.best), encoding="utf-8")
+        trainer.strategy.barrier("best")
+
+    def report(self) -> list[str]:
+        """Which step was the best."""
+        if "step" not in self.best:
+            return []
+        return [
+            "## Best checkpoint",
+            "",
+            f"`checkpoints/best.ckpt`, step {self.best['step']:.0f}, {self._value()} of "
+            f"{sum(len(test) for test, _ in self.tests)} test images, all labels together. The "
+            "checkpoint was chosen on test images, so this figure is somewhat too good: compare "
+            "models by `stargan evaluate` on images that chose nothing.",
+        ]
+
+    def summary(self) -> dict[str, str]:
+        """Where the best checkpoint is."""
+        if "step" not in self.best:
+            return {}
+        path = self.folder / "best.ckpt"
+        return {"best": f"{path} (step {self.best['step']:.0f}, {self._value()})"}
+
+    def _value(self) -> str:
+        value = self.best["value"]
+        return f"FID {value:.2f}" if self.choose == "fid" else f"classification error {value:.1%}"
+
+
+class _Now:
+    """The generator of this moment as ``contracts.Translate``."""
+
+    def __init__(self, module: Translation) -> None:
+        self.module = module
+        self.labels = module.labels
+
+    def __call__(
+        self, image: torch.Tensor, label: torch.Tensor, source: torch.Tensor
+    ) -> torch.Tensor:
+        device = self.module.device
+        return self.module.translate(image.to(device), label.to(device), source.to(device))
+
+
+def _faces(run: Run, source: str) -> Judge:
+    """The judge of embedded faces, made if it must be."""
+    if not isinstance(run.data.train[source].images, RegionImages):
+        raise UserError(
+            f"callbacks=evaluate on the images of '{source}' needs a judge: add "
+            "callbacks.evaluate.judge=RUN_OR_FILE of a classifier of its labels."
+        )
+    return judge_of_faces(run.data, source, run.config["data"][source], run.console)

@@ -1,0 +1,319 @@
+"""From measurements to figures: per label, with interval and number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stargan.contracts import Plain
+from stargan.evaluation.test_set import TestSet, Wish
+from stargan.evaluation.translate_set import Records, Table
+from stargan.labels import LabelSpace
+from stargan.metrics.bootstrap import Estimate, deal, jackknife_interval, mean_interval
+from stargan.metrics.classification import Confusion, reading
+from stargan.metrics.fid import fid, inception_score, kid
+
+FEW = 50
+"""Fewer images than this make a figure that its interval hardly bounds; the report says so."""
+PAIRS = 400
+"""Distances between all pairs are taken of at most so many images."""
+COMBINATIONS = 4096
+"""More combinations of labels than this have no Inception Score."""
+
+
+class Figure(NamedTuple):
+    """How a figure is shown.
+
+    Attributes:
+        head: column head.
+        words: what it is, one sentence.
+        style: format of a value; ``%`` at the end multiplies by 100.
+        real: the key of the same figure of real images, shown beside it.
+    """
+
+    head: str
+    words: str
+    style: str
+    real: str = ""
+
+
+FIGURES = {
+    "error": Figure(
+        "error",
+        "share of translations on which the judge does not read the wanted label (in an exclusive "
+        "group: reads any other of the group, or none)",
+        ".1%",
+        "real_error",
+    ),
+    "kept": Figure(
+        "others kept", "share on which it reads all other labels as the image had them", ".1%"
+    ),
+    "fid": Figure(
+        "FID", "between the translations and training images that have the label", ".2f", "real_fid"
+    ),
+    "kid": Figure("KID x 1000", "the same, times 1000, around 0 at best", ".2f", "real_kid"),
+    "diversity": Figure(
+        "diversity",
+        "mean distance of features between translations of different images; 0 if all look alike",
+        ".2f",
+        "real_diversity",
+    ),
+    "identity": Figure("identity", "distance between an image and its translation", ".3f"),
+    "change": Figure("change", "mean absolute difference to the input on [0, 1]", ".4f"),
+    "outside": Figure(
+        "change outside", "the same over the pixels that the label does not concern", ".4f"
+    ),
+    "inside": Figure("change inside", "the same over the pixels that it does", ".4f"),
+    "truth": Figure("off the truth", "mean absolute difference to the true image", ".4f"),
+    "l1": Figure("cycle L1", "mean absolute difference on [0, 1], there and back", ".4f"),
+    "psnr": Figure("cycle PSNR", "in dB, at most 60", ".1f"),
+    "ssim": Figure("cycle SSIM", "1 at best", ".3f"),
+    "is": Figure(
+        "Inception Score", "of all translations together", ".2f", "real_is"
+    ),
+}  # fmt: skip
+PER_IMAGE = ("change", "outside", "inside", "truth", "l1", "psnr", "ssim")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one wish, or of all together (``name`` is ``all``).
+
+    Attributes:
+        name: such as ``Blond_Hair`` or ``not Male``.
+        figures: by the keys of ``FIGURES`` and their ``real``.
+    """
+
+    name: str
+    figures: dict[str, Estimate]
+
+    def to_plain(self) -> Plain:
+        """For report.json."""
+        return {"label": self.name} | {k: v.to_plain() for k, v in self.figures.items()}
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the judge reads of one exclusive group.
+
+    Attributes:
+        translations: rows: what was wanted.
+        real: of the real test images; rows: what they are.
+    """
+
+    translations: Confusion
+    real: Confusion
+
+    def to_plain(self) -> Plain:
+        """For report.json."""
+        return {
+            name: {"names": list(c.names), "counts": c.counts.tolist()}
+            for name, c in (("translations", self.translations), ("real", self.real))
+        }
+
+
+@dataclass(frozen=True)
+class SetFigures:
+    """The figures of one model on one test set.
+
+    Attributes:
+        title: from which images: ``all images`` or ``neutral images``.
+        rows: one per wish.
+        overall: means over the rows, shares over all translations.
+        confusions: one per exclusive group; of a lone label the rows say all.
+    """
+
+    title: str
+    rows: list[Row]
+    overall: Row
+    confusions: list[Readings]
+
+    def to_plain(self) -> Plain:
+        """For report.json."""
+        return {
+            "from": self.title,
+            "rows": [row.to_plain() for row in self.rows],
+            "all": self.overall.to_plain(),
+            "confusion": [c.to_plain() for c in self.confusions],
+        }
+
+
+def figures(
+    records: Records, test: TestSet, relative: bool = True, intervals: bool = True
+) -> list[SetFigures]:
+    """All figures: from all images and, where there is a neutral class, from it.
+
+    Args:
+        records: see ``translate_set``.
+        test: the same test set.
+        relative: the identity distance is one of features, of which only the ratio to the distance
+            between different images says something.
+        intervals: also take the jackknife intervals of FID, KID and diversity, which cost twenty
+            times as much as the figures.
+    """
+    sets = [("all images", torch.ones(len(records.fake.get("row", ())), dtype=torch.bool))]
+    if test.neutral is not None and records.fake:
+        sets.append(("neutral images", records.fake["label"][:, test.neutral] > 0.5))
+    found = []
+    for title, use in sets:
+        if use.any():
+            part = {k: v[use] for k, v in records.fake.items()}
+            taken = Records(records.real, part, records.reference)
+            found.append(_set(taken, test, title, relative, intervals))
+    return found
+
+
+def right(space: LabelSpace, group: Sequence[int], logits: Tensor, target: Tensor) -> Tensor:
+    """``(B,)`` whether the labels of a group are read as wanted."""
+    return (space.read(logits)[:, list(group)] == target[:, list(group)]).all(1)
+
+
+def certainty(space: LabelSpace, wish: Wish, group: Sequence[int], logits: Tensor) -> Tensor:
+    """``(B,)`` how surely the wanted label is read: larger is surer.
+
+    The logit, against the best other of an exclusive group.
+    """
+    own = logits[:, wish.label]
+    others = [i for i in group if i != wish.label]
+    if others:
+        own = own - logits[:, others].amax(1)
+    return own if wish.value else -own
+
+
+def pairwise_distance(features: Tensor, intervals: bool = False) -> Estimate:
+    """Mean Euclidean distance between different rows ``(N, F)``, of at most ``PAIRS`` of them."""
+    count = len(features)
+    if count < 2:
+        return Estimate(float("nan"), float("nan"), float("nan"), count)
+    if count > PAIRS:
+        features = features[torch.linspace(0, count - 1, PAIRS).round().long()]
+    distance = torch.cdist(features.double(), features.double())
+    rows, number = distance.sum(1), len(features)
+    value = float(rows.sum() / (number * (number - 1)))
+    left_out = []
+    for out in deal(number, min(20, number // 4)) if intervals and number >= 8 else []:
+        kept = number - len(out)
+        rest = rows.sum() - 2 * rows[out].sum() + distance[out][:, out].sum()
+        left_out.append(float(rest / (kept * (kept - 1))))
+    return jackknife_interval(value, left_out, count)
+
+
+def joint_log_probabilities(space: LabelSpace, logits: Tensor) -> Tensor | None:
+    """Log-probability of every possible combination of labels, for the Inception Score.
+
+    Exclusive groups and lone labels are taken as independent given the image; a group that is not
+    categorical may also be of none of its labels. None for more than ``COMBINATIONS``.
+    """
+    total = torch.zeros(len(logits), 1, dtype=torch.float64)
+    done: set[str] = set()
+    for name in space.names:
+        group = space.group_of(name)
+        if name in done:
+            continue
+        done.update(group)
+        part = logits[:, [space.index(n) for n in group]].double()
+        if not space.categorical:
+            part = torch.cat([part, torch.zeros(len(part), 1, dtype=torch.float64)], 1)
+        if total.shape[1] * part.shape[1] > COMBINATIONS:
+            return None
+        total = (total[:, :, None] + part.log_softmax(1)[:, None, :]).flatten(1)
+    return total
+
+
+def _set(
+    records: Records, test: TestSet, title: str, relative: bool, intervals: bool
+) -> SetFigures:
+    fake, real, space = records.fake, records.real, test.space
+    scale = pairwise_distance(real["features"]).value if relative else 1.0
+    rows, every = [], []
+    for number, wish in enumerate(test.wishes):
+        use = fake["wish"] == number
+        if not use.any():
+            continue
+        part = {k: v[use] for k, v in fake.items()}
+        own = _own(part, test, wish, scale)
+        every.append({k: (v, part["row"]) for k, v in own.items()})
+        found = {k: mean_interval(v) for k, v in own.items()}
+        found["real_error"] = _real_error(real, test, wish)
+        found |= _against(records, part, wish, intervals)
+        rows.append(Row(test.wish_name(wish), _ordered(found)))
+    overall = {
+        key: mean_interval(
+            torch.cat([e[key][0] for e in every]), torch.cat([e[key][1] for e in every])
+        )
+        for key in every[0]
+    }
+    for key in ("real_error", "fid", "real_fid", "kid", "real_kid", "diversity", "real_diversity"):
+        values = [row.figures[key] for row in rows if key in row.figures]
+        known = [v for v in values if v.value == v.value]
+        if known:
+            mean = sum(v.value for v in known) / len(known)
+            overall[key] = Estimate(mean, float("nan"), float("nan"), sum(v.count for v in known))
+    for key, table in (("is", fake), ("real_is", real)):
+        scores = table.get("scores", joint_log_probabilities(space, table["logits"]))
+        if scores is not None:
+            overall[key] = inception_score(scores, 20 if intervals else 0)
+    return SetFigures(title, rows, Row("all", _ordered(overall)), _confusions(fake, real, test))
+
+
+def _own(part: Table, test: TestSet, wish: Wish, scale: float) -> dict[str, Tensor]:
+    """The figures that every translation has by itself."""
+    group = test.group(wish)
+    others = [i for i in range(test.space.size) if i not in group]
+    found = {"error": 1 - right(test.space, group, part["logits"], part["target"]).double()}
+    if others:
+        found["kept"] = right(test.space, others, part["logits"], part["label"]).double()
+    found["identity"] = part["distance"] / scale
+    return found | {k: part[k] for k in PER_IMAGE if k in part}
+
+
+def _real_error(real: Table, test: TestSet, wish: Wish) -> Estimate:
+    has = real["label"][:, wish.label] == wish.value
+    read = right(test.space, test.group(wish), real["logits"][has], real["label"][has])
+    return mean_interval(1 - read.double())
+
+
+def _against(records: Records, part: Table, wish: Wish, intervals: bool) -> dict[str, Estimate]:
+    """The figures of whole sets: translations, and real test images, against training images."""
+    has = records.real["label"][:, wish.label] == wish.value
+    real = records.real["features"][has]
+    found = {
+        "diversity": pairwise_distance(part["features"], intervals),
+        "real_diversity": pairwise_distance(real, intervals),
+    }
+    if records.reference:
+        groups = 20 if intervals else 0
+        trained = records.reference["features"]
+        trained = trained[records.reference["label"][:, wish.label] == wish.value]
+        found |= {
+            "fid": fid(trained, part["features"], groups),
+            "real_fid": fid(trained, real, groups),
+            "kid": _thousandfold(kid(trained, part["features"], groups)),
+            "real_kid": _thousandfold(kid(trained, real, groups)),
+        }
+    return found
+
+
+def _thousandfold(value: Estimate) -> Estimate:
+    return Estimate(1000 * value.value, 1000 * value.low, 1000 * value.high, value.count)
+
+
+def _ordered(found: dict[str, Estimate]) -> dict[str, Estimate]:
+    keys = [k for key, figure in FIGURES.items() for k in (key, figure.real) if k]
+    return {k: found[k] for k in keys if k in found}
+
+
+def _confusions(fake: Table, real: Table, test: TestSet) -> list[Readings]:
+    """One for each exclusive group."""
+    space = test.space
+    of_real = reading(space.read(real["logits"]), real["label"], space).confusions
+    found = []
+    for i, group in enumerate(space.groups):
+        asked = torch.tensor([space.names[w.label] in group for w in test.wishes])[fake["wish"]]
+        of_fakes = reading(space.read(fake["logits"][asked]), fake["target"][asked], space)
+        found.append(Readings(of_fakes.confusions[i], of_real[i]))
+    return found

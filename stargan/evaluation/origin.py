@@ -1,0 +1,38 @@
+"""What a model was trained on: from its run folder, else from the facts that it carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stargan import configs
+from stargan.contracts import Plain, UserError
+from stargan.export import open_model
+
+
+def run_folder(path: str | Path) -> Path | None:
+    """The run folder that a model is or lies in; None where there is none."""
+    path = Path(path).expanduser().resolve()
+    folders = (path, path.parent, path.parent.parent)
+    return next((f for f in folders if (f / "config.yaml").is_file()), None)
+
+
+def data_of(model: str | Path) -> Plain:
+    """The data settings of a model, as ``conf/data`` has them.
+
+    Of a model without its run folder the folders of the images are unknown: ``root`` is null.
+
+    Raises:
+        UserError: no such model, or one that does not say.
+    """
+    path = Path(model).expanduser()
+    run = run_folder(path) if path.exists() else None
+    if run is not None:
+        saved = configs.load_yaml(run / "config.yaml").get("data")
+    else:
+        saved = open_model(path).training.get("data")
+    if not isinstance(saved, dict) or "use" not in saved:
+        raise UserError(
+            f"'{model}' does not say what it was trained on: add data=NAME (and data.root=FOLDER), "
+            f"NAME one of {', '.join(n for n in configs.options('data') if n != 'base')}."
+        )
+    return dict(saved)

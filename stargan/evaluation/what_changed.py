@@ -1,0 +1,193 @@
+"""What did a translation change? The pixel difference, and where a judge looks before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stargan import cam, images
+from stargan.contracts import Translate, UserError
+from stargan.evaluation.figures import certainty
+from stargan.evaluation.report import Pictures
+from stargan.evaluation.test_set import TestSet
+from stargan.evaluation.translate_set import Instruments, Records, change, rounded
+from stargan.judge import Judge
+
+FULL = 0.3
+"""A mean absolute difference of the channels of so much of the range is the brightest colour."""
+EACH = 2
+"""Worst cases of every label; of the best half as many."""
+
+
+def difference(before: Tensor, after: Tensor) -> Image.Image:
+    """Where two images ``(3, H, W)`` differ, black to yellow; see ``FULL``."""
+    share = (change(before[None], after[None])[0] / FULL).clamp(0, 1).cpu().numpy()
+    colours = matplotlib.colormaps["inferno"](share)[..., :3]
+    return Image.fromarray((colours * 255).round().astype(np.uint8))
+
+
+def has_maps(judge: Judge) -> bool:
+    """Whether the judge's network ends in global average pooling and so has activation maps."""
+    try:
+        cam.check_maps(judge)
+    except UserError:
+        return False
+    return True
+
+
+def maps(judge: Judge, image: Tensor, label: Tensor) -> list[Image.Image]:
+    """The class activation map of one label each, laid over the images.
+
+    Args:
+        image: ``(B, 3, H, W)``.
+        label: ``(B,)`` int64, the judge's own number of the label.
+    """
+    found = cam.normalise(cam.class_activation_map(judge, image, label, relative=True)).cpu()
+    return [cam.overlay(one, heat) for one, heat in zip(image.cpu(), found, strict=True)]
+
+
+def changed_columns(judge: Judge | None) -> list[str]:
+    """The captions of ``changed_row``."""
+    heads = ["input", "translated", "difference"]
+    return heads + (["judge looks before", "judge looks after"] if judge is not None else [])
+
+
+def changed_rows(
+    judge: Judge | None, before: Tensor, after: Tensor, label: Tensor
+) -> list[list[Tensor | Image.Image | None]]:
+    """For each pair: input, translation, their difference, and the judge's maps of the label.
+
+    Args:
+        judge: with maps; None: without them.
+        before, after: ``(B, 3, H, W)``.
+        label: ``(B,)`` int64, the judge's own number of each label.
+    """
+    rows: list[list[Tensor | Image.Image | None]] = [
+        [a, b, difference(a, b)] for a, b in zip(before, after, strict=True)
+    ]
+    if judge is not None:
+        both = zip(maps(judge, before, label), maps(judge, after, label), strict=True)
+        for row, pair in zip(rows, both, strict=True):
+            row += pair
+    return rows
+
+
+def pictures(
+    translate: Translate, test: TestSet, tools: Instruments, records: Records, number: int
+) -> list[Pictures]:
+    """The picture tables of a report: random, worst and best cases.
+
+    Args:
+        translate: the model.
+        test: the images.
+        tools: the judge.
+        records: of all translations, from which worst and best are chosen.
+        number: how many random images.
+    """
+    judge = tools.judge if has_maps(tools.judge) else None
+    found = [_random(translate, test, records, number)]
+    order = _order(test, records)
+    legend = (
+        f"*difference*: mean absolute difference of the channels, black to yellow at {FULL:g} of "
+        "the range."
+    )
+    if judge is not None:
+        legend += (
+            " *judge looks*: class activation map of the wanted label, each scaled to its own "
+            "largest value."
+        )
+    worst = [r for rows in order for r in rows[:EACH].tolist()]
+    best = [r for rows in order for r in rows.flip(0)[: EACH // 2].tolist()]
+    for heading, rows, words in (
+        ("Worst cases", worst, "For each label the translations on which the judge reads it least"),
+        ("Best cases", best, "For each label the translation on which the judge reads it most"),
+    ):
+        found.append(
+            _cases(translate, test, tools, judge, records, rows, heading, f"{words}. {legend}")
+        )
+    return found
+
+
+def _random(translate: Translate, test: TestSet, records: Records, number: int) -> Pictures:
+    draws = torch.Generator().manual_seed(0)
+    every = records.real["row"]
+    chosen = torch.randperm(len(every), generator=draws)[:number]
+    image, label = test.images(every[chosen].tolist()), records.real["label"][chosen]
+    columns, shown = ["input"], [image]
+    source = torch.full((len(image),), test.index)
+    for name, target in test.space.targets(label):
+        lone = len(test.space.group_of(name)) == 1
+        columns.append(f"{name} flipped" if lone else name)
+        joint = translate.labels.expand(target, test.index)
+        shown.append(translate(image, joint, source).float().cpu())
+    rows: list[list[Tensor | Image.Image | None]] = [
+        [column[i] for column in shown] for i in range(len(image))
+    ]
+    names = [
+        f"{test.test.images.name(int(i))}\n{test.space.describe(own) or 'no label'}"
+        for i, own in zip(every[chosen], label, strict=True)
+    ]
+    words = "Test images drawn at random, translated to every label."
+    return Pictures("Random cases", columns, rows, names, words)
+
+
+def _order(test: TestSet, records: Records) -> list[Tensor]:
+    """For each wish the rows of ``records.fake``, the least sure first."""
+    fake, found = records.fake, []
+    for number, wish in enumerate(test.wishes):
+        rows = torch.nonzero(fake["wish"] == number).squeeze(1)
+        sure = certainty(test.space, wish, test.group(wish), fake["logits"][rows])
+        found.append(rows[sure.argsort()])
+    return found
+
+
+def _cases(
+    translate: Translate,
+    test: TestSet,
+    tools: Instruments,
+    judge: Judge | None,
+    records: Records,
+    rows: Sequence[int],
+    heading: str,
+    words: str,
+) -> Pictures:
+    fake = {k: v[list(rows)] for k, v in records.fake.items()}
+    image = test.images(fake["row"].tolist())
+    joint = translate.labels.expand(fake["target"], test.index)
+    source = torch.full((len(image),), test.index)
+    after = rounded(translate(image, joint, source).float().cpu())
+    wishes = [test.wishes[int(w)] for w in fake["wish"]]
+    label = torch.tensor([int(tools.columns[w.label]) for w in wishes])
+    table = changed_rows(judge, image, after, label)
+    columns = changed_columns(judge)
+    true = [test.truth(int(r), t) for r, t in zip(fake["row"], fake["target"], strict=True)]
+    if all(t is not None for t in true):
+        columns.append("true image")
+        for row, truth in zip(table, true, strict=True):
+            row.append(truth)
+    read = test.space.read(fake["logits"])
+    names = [
+        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(own) or 'no label'}; "
+        f"{test.test.images.name(int(i))}"
+        for wish, own, i in zip(wishes, read, fake["row"], strict=True)
+    ]
+    return Pictures(heading, columns, table, names, words)
+
+
+def changed_sheet(
+    judge: Judge,
+    before: Sequence[Image.Image],
+    after: Sequence[Image.Image],
+    label: Sequence[int],
+    names: Sequence[str],
+) -> Image.Image:
+    """``changed_rows`` of PIL images of one size as one captioned picture."""
+    one, two = (torch.stack([images.to_tensor(i) for i in side]) for side in (before, after))
+    rows = changed_rows(judge, one, two, torch.tensor(list(label)))
+    whole = [[tile for tile in row if tile is not None] for row in rows]
+    return images.grid(whole, changed_columns(judge), list(names))

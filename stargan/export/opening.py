@@ -1,0 +1,49 @@
+"""Opens an exported model of any format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from stargan.export.model import Model, find_device
+from stargan.export.onnx import open_onnx
+from stargan.export.parts import Parts, find, open_parts
+from stargan.export.pt2 import open_pt2
+
+GRAPHS = {".onnx": open_onnx, ".pt2": open_pt2}
+
+
+def open_model(
+    path: str | Path, device: str | torch.device = "cpu", revision: str | None = None
+) -> Model:
+    """Open a translator: a run folder, a file of any exported format, or a model on the hub.
+
+    Args:
+        path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt`` is
+            newer), a folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
+            ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
+        revision: of a model on the hub: a branch, tag or commit.
+
+    Raises:
+        UserError: nothing there, not a model, damaged, of another format; says which.
+    """
+    file = find(path, "translator", revision)
+    if file.suffix in GRAPHS:
+        return GRAPHS[file.suffix](file, device)
+    return as_model(open_parts(file, "translator"), find_device(device))
+
+
+def as_model(parts: Parts, place: torch.device) -> Model:
+    """A translator's networks, moved to a device, as a model."""
+    classifier = parts.networks.get("classifier")
+    return Model(
+        generator=parts.networks["generator"].to(place),
+        classifier=None if classifier is None else classifier.to(place),
+        labels=parts.labels,
+        size=parts.size,
+        crops=parts.crops,
+        training=parts.training,
+        plain=parts.plain,
+    )

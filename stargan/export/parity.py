@@ -1,0 +1,129 @@
+"""Does an exported file do what the model does that it was made of? And how fast?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from stargan.export.model import Model
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Two models on the same images and targets.
+
+    Attributes:
+        images: number of photos.
+        translations: number of pictures compared.
+        largest: largest difference of a value, on [-1, 1].
+        mean: mean absolute difference, on [-1, 1].
+        same_labels: share of labels, read off the photos, that are the same in both; None where
+            one of the two reads none.
+        before, after: milliseconds for one image, one at a time, best of several.
+    """
+
+    images: int
+    translations: int
+    largest: float
+    mean: float
+    same_labels: float | None
+    before: float
+    after: float
+
+    def sentences(self) -> list[str]:
+        """The figures in words."""
+        said = [
+            f"{self.translations} translations of {self.images} photos: largest difference "
+            f"{self.largest:.2g}, mean {self.mean:.2g}, on a range of 2.",
+            f"One image at a time on this machine: {self.after:.1f} ms, PyTorch {self.before:.1f} "
+            f"ms, so {self.before / self.after:.2f} times as fast.",
+        ]
+        if self.same_labels is not None:
+            said.insert(1, f"Labels read off the photos that are the same: {self.same_labels:.1%}.")
+        return said
+
+
+def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) -> Parity:
+    """Translate photos with two models.
+
+    Every label of every space is asked for at least once, every photo is used at least once, and
+    batches have different sizes, the first one image.
+
+    Args:
+        before: the model as trained.
+        after: the file made of it.
+        photos: ``(N, 3, H, W)`` in [-1, 1].
+        batch_size: of all batches but the first.
+    """
+    label, source = targets(before, photos)
+    rows = torch.arange(len(label)) % len(photos)
+    largest, total, count = 0.0, 0.0, 0
+    ends = [0, 1, *range(1 + batch_size, len(label), batch_size), len(label)]
+    for start, end in pairwise(ends):
+        part = slice(start, end)
+        batch = photos[rows[part]], label[part], source[part]
+        if end > start:
+            difference = (before(*batch).cpu() - after(*batch).cpu()).abs()
+            # max() of a NaN is a NaN, but Python's comparison would lose it.
+            worst = difference.max().item()
+            largest = worst if worst != worst else max(largest, worst)
+            total += difference.sum().item()
+            count += difference.numel()
+            if worst != worst:
+                break
+    one = photos[:1], label[:1], source[:1]
+    return Parity(
+        images=len(photos),
+        translations=len(label),
+        largest=largest,
+        mean=total / count,
+        same_labels=_same_labels(before, after, photos),
+        before=milliseconds(lambda: before(*one)),
+        after=milliseconds(lambda: after(*one)),
+    )
+
+
+def targets(model: Model, photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Joint targets ``(M, L)`` and their sources ``(M,)``: photo ``i`` gets target ``i``.
+
+    Each label in turn, chosen in its group or flipped, for photos without any label.
+    """
+    spaces = model.labels
+    rows = []
+    for i, space in enumerate(spaces.spaces):
+        own = torch.zeros(1, space.size)
+        if space.categorical:
+            own[0, 0] = 1
+        rows += [(target, i) for _, target in spaces.targets(spaces.expand(own, i), i)]
+    count = max(len(rows), len(photos))
+    chosen = [rows[i % len(rows)] for i in range(count)]
+    return torch.cat([t for t, _ in chosen]), torch.tensor([i for _, i in chosen])
+
+
+def _same_labels(before: Model, after: Model, photos: Tensor) -> float | None:
+    if before.classifier is None or after.classifier is None:
+        return None
+    same = []
+    for image in photos.split(8):
+        one, other = before.classify(image).float().cpu(), after.classify(image).float().cpu()
+        for space, part in zip(before.labels.spaces, before.labels.slices, strict=True):
+            same.append(space.read(one[:, part]) == space.read(other[:, part]))
+    return torch.cat([s.flatten() for s in same]).float().mean().item()
+
+
+def milliseconds(call: Callable[[], object], seconds: float = 0.3) -> float:
+    """Best time of a call: after a first one, again and again for so long, twice at least."""
+    call()
+    times: list[float] = []
+    while len(times) < 2 or (sum(times) < seconds and len(times) < 20):
+        start = time.perf_counter()
+        call()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)

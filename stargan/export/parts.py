@@ -1,0 +1,233 @@
+"""The exported model: one file that knows its networks, labels and image size.
+
+``generator.safetensors`` holds the tensors ``generator.*`` (fp32) and ``classifier.*`` (fp16: the
+discriminator, which reads a photo's own labels) and, as JSON under the metadata key ``stargan``::
+
+    {"format": 1,
+     "kind": "translator", "classifier" or "sampler"; a translator where it is missing,
+     "network": {"_target_": "stargan.networks....", **arguments}, or null (a classifier),
+     "classifier": the same, or null,
+     "labels": JointLabelSpace.to_plain(),
+     "image": {"size": [height, width], "crop": {space name: pixels or null}},
+     "training": {method, experiment, steps, version, date}}
+
+Checkpoints carry the same dictionary as ``hyper_parameters["export"]``. Opening either runs no
+code from the file: tensors and plain data only, and networks of this package only.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from stargan import networks
+from stargan.contracts import Plain, UserError
+from stargan.export import hub
+from stargan.export.description import PRODUCTS, check
+from stargan.export.writing import write_whole
+from stargan.labels import JointLabelSpace
+
+SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
+_SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"
+
+
+def save_export(
+    path: str | Path,
+    parts: Mapping[str, nn.Module],
+    description: Plain,
+    half: bool = False,
+) -> None:
+    """Write an exported model, whole or not at all.
+
+    Args:
+        path: usually ``generator.safetensors``; an old file is replaced.
+        parts: ``generator`` (the average, where there is one), ``classifier`` (of a translator
+            stored in half precision), or both.
+        description: what ``describe`` gives.
+        half: keep the generator in half precision too; it still computes in fp32.
+
+    Raises:
+        UserError: the place cannot be written to, or the description would not open again.
+    """
+    check(description, str(path))
+    # Half precision halves the file; only the sign and order of D's logits matter here.
+    halved = {"classifier"} if description["kind"] == "translator" else set()
+    if half:
+        halved = set(parts)
+    tensors = {
+        f"{part}.{key}": _stored(value, torch.float16 if part in halved else torch.float32)
+        for part, network in parts.items()
+        for key, value in network.state_dict().items()
+    }
+    # safetensors' own save_file makes private files (0600).
+    write_whole(Path(path), save(tensors, metadata={"stargan": json.dumps(description)}))
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach().cpu()
+    # A copy of its own: safetensors refuses tensors that share memory.
+    return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+
+
+@dataclass(eq=False)
+class Parts:
+    """What a file holds, opened on the CPU, for evaluation.
+
+    Attributes:
+        networks: ``generator``, ``classifier`` or both.
+        plain: the whole description.
+        labels, size, crops, training: see ``Model``.
+    """
+
+    networks: dict[str, nn.Module]
+    plain: Plain
+    labels: JointLabelSpace
+    size: tuple[int, int]
+    crops: dict[str, int | None]
+
+    @property
+    def training(self) -> Plain:
+        """Where the model comes from."""
+        return dict(self.plain["training"])
+
+
+def open_parts(path: str | Path, kind: str) -> Parts:
+    """The networks of a run folder, checkpoint or exported file of this kind.
+
+    Args:
+        path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` is newer.
+        kind: one of ``PRODUCTS``.
+
+    Raises:
+        UserError: nothing there, of another kind, damaged, of another format; says which.
+    """
+    file = find(path, kind)
+    if file.suffix not in (".safetensors", ".ckpt"):
+        raise UserError(
+            f"'{file}' is a graph without trainable weights: give the run folder, .ckpt or "
+            ".safetensors that it was exported from."
+        )
+    read = _read_safetensors if file.suffix == ".safetensors" else _read_checkpoint
+    plain, tensors = read(file)
+    labels, size, crops = check(plain, str(file))
+    found = plain.get("kind", "translator")
+    if found != kind:
+        raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
+    described = {"generator": plain["network"], "classifier": plain["classifier"]}
+    opened = {
+        part: _restore(config, tensors, f"{part}.", file)
+        for part, config in described.items()
+        if config is not None
+    }
+    return Parts(opened, plain, labels, size, crops)
+
+
+def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
+    """The file to open: of a folder its model, of a name on the hub what was downloaded.
+
+    Args:
+        path: a folder, a file, or ``owner/name`` on the hub.
+        kind: one of ``PRODUCTS``.
+        revision: of a model on the hub.
+
+    Raises:
+        UserError: nothing there, or a file of another sort.
+    """
+    if hub.is_hub_name(path):
+        return hub.fetch(Path(path).as_posix(), revision)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        product = PRODUCTS[kind]
+        places = product, hub.WEIGHTS, "checkpoints/last.ckpt"
+        found = [path / place for place in places if (path / place).is_file()]
+        if not found:
+            raise UserError(
+                f"the folder '{path}' holds no model (neither {product} nor {hub.WEIGHTS} nor "
+                f"checkpoints/last.ckpt): give a run folder or {_SORTS}."
+            )
+        # max keeps the first of equals: the export.
+        return max(found, key=lambda p: p.stat().st_mtime_ns)
+    if not path.exists():
+        raise UserError(f"'{path}' does not exist: give a run folder or {_SORTS}.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"'{path}' is no model: give a run folder or {_SORTS}.")
+    return path
+
+
+def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Settings and tensors of an exported file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if "stargan" not in metadata:
+                raise UserError(
+                    f"'{path}' is a safetensors file of another program, not an exported "
+                    "generator: give the generator.safetensors of a run."
+                )
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
+    try:
+        return json.loads(metadata["stargan"]), tensors
+    except ValueError as error:
+        raise UserError(f"'{path}' is damaged: its description is not readable.") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Settings of a checkpoint, and its tensors by the names of an exported file."""
+    try:
+        # mmap: the optimizers' moments, most of the file, are never read.
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"'{path}' holds more than tensors and plain data, which could run code: "
+            "it is not opened."
+        ) from error
+    except Exception as error:  # torch.load raises almost anything on damaged files.
+        raise UserError(f"'{path}' is damaged, cut short or no checkpoint.") from error
+    parts = loaded if isinstance(loaded, dict) else {}
+    settings, state = parts.get("hyper_parameters"), parts.get("state_dict")
+    if not isinstance(settings, dict) or not isinstance(state, dict) or "export" not in settings:
+        raise UserError(
+            f"'{path}' is not a checkpoint of a stargan method: give the last.ckpt of a run."
+        )
+    # The running average of the generator, where there is one, makes the better pictures.
+    source = "ema." if any(key.startswith("ema.") for key in state) else "generator."
+    names = {source: "generator.", "discriminator.": "classifier.", "classifier.": "classifier."}
+    tensors = {
+        new + key.removeprefix(old): tensor
+        for key, tensor in state.items()
+        for old, new in names.items()
+        if key.startswith(old)
+    }
+    return settings["export"], tensors
+
+
+def _restore(config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> nn.Module:
+    """A network with its weights, strictly all of them, for evaluation."""
+    if not isinstance(config, Mapping):
+        raise UserError(f"'{path}' is damaged: its description names no network.")
+    network = networks.build(config)
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights '{prefix}*' in '{path}' do not fit the network they name "
+            f"({config['_target_']}): the file is damaged or of another version."
+        ) from error
+    if not all(torch.isfinite(p).all() for p in network.parameters()):
+        raise UserError(
+            f"the weights '{prefix}*' in '{path}' are not finite: the training diverged, "
+            "take an earlier checkpoint."
+        )
+    return network.eval().requires_grad_(False)

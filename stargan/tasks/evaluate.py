@@ -1,0 +1,332 @@
+"""``stargan evaluate``: translates the test set to every label and writes a report."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from stargan import __version__
+from stargan.callbacks.terms import read_terms
+from stargan.contracts import Plain, RegionImages, UserError
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.figures import figures
+from stargan.evaluation.judge import judge_of_faces
+from stargan.evaluation.origin import run_folder
+from stargan.evaluation.report import ModelResult, SourceResult, verdict, warnings, write_evaluation
+from stargan.evaluation.test_set import TestSet
+from stargan.evaluation.translate_set import (
+    Instruments,
+    Shards,
+    judge_instruments,
+    translate_set,
+)
+from stargan.evaluation.what_changed import pictures
+from stargan.export import Model, find_device, open_model
+from stargan.judge import Judge, open_judge
+from stargan.metrics import fid, lpips
+from stargan.tasks.train import build_data
+
+PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under test.
+
+    Attributes:
+        name: short, unlike the others'.
+        path: as given.
+        model: opened.
+    """
+
+    name: str
+    path: Path
+    model: Model
+
+
+def main(config: Plain) -> list[ModelResult]:
+    """Evaluate as configured.
+
+    Args:
+        config: what ``cli.load("evaluate", ...)`` gives: ``model``, ``output``, ``data`` and the
+            other keys of ``conf/evaluate.yaml``.
+
+    Raises:
+        UserError: anything that cannot be opened, data or a judge whose labels do not match.
+    """
+    check(config)
+    console = Console(stderr=True, highlight=False)
+    device = find_device(config["device"])
+    subjects = open_subjects(config["model"], device)
+    output = Path(config["output"]).expanduser()
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: give a folder.")
+    distance = lpips.lpips(config["lpips"], device) if config["lpips"] else None
+    inception = fid.inception(config["inception"], device) if config["inception"] else None
+    given = (open_judge(config["judge"], device), str(config["judge"])) if config["judge"] else None
+
+    results = []
+    modules: dict[tuple[int, int], DataModule] = {}
+    judges: dict[str, tuple[Judge, str]] = {}
+    try:
+        for subject in subjects:
+            model = subject.model
+            if model.size not in modules:
+                modules[model.size] = evaluation_data(config["data"], model)
+            data = modules[model.size]
+            sources = []
+            for name in data.test:
+                test = TestSet(data, name, model.labels, config["count"])
+                if name not in judges:
+                    judges[name] = given or own_judge(
+                        data, name, config["data"][name], device, console
+                    )
+                judge, judge_name = judges[name]
+                tools = judge_instruments(judge, test.space, judge_name)
+                if inception is not None:
+                    tools = replace(
+                        tools, features=inception, distance_name=f"features of {inception.name}"
+                    )
+                if distance is not None:
+                    tools = replace(tools, distance=distance, distance_name=lpips.NAME)
+                source = evaluate_source(subject, test, tools, output, config, console)
+                sources.append(source)
+                say(source, console)
+            terms = run_terms(subject.path)
+            results.append(
+                ModelResult(subject.name, str(subject.path), model.training, sources, terms)
+            )
+    except KeyboardInterrupt:
+        console.print(f"what is measured is kept in {output}: the same command goes on.")
+        raise
+    write_evaluation(output, results, facts(config, results))
+    for name in ("report.html", "report.md", "report.json"):
+        print(f"wrote {output / name}")
+    return results
+
+
+def check(config: Plain) -> None:
+    """Refuse what can be seen to be wrong before anything is opened."""
+    for key in ("batch_size", "cases"):
+        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
+            raise UserError(f"{key}={config[key]} must be a whole number of at least 1.")
+    count = config["count"]
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 2):
+        raise UserError(f"count={count} must be a whole number of at least 2, or null for all.")
+    if not isinstance(config["cycle"], bool):
+        raise UserError(f"cycle={config['cycle']} is neither true nor false.")
+
+
+def open_subjects(paths: Any, device: torch.device) -> list[Subject]:
+    """The models, all with the same labels.
+
+    Raises:
+        UserError: one cannot be opened, none is named, labels differ.
+    """
+    listed = [Path(str(p)).expanduser() for p in (paths if isinstance(paths, list) else [paths])]
+    if not listed:
+        raise UserError("model=[] names no model: give one or several.")
+    subjects = []
+    short = [short_name(p) for p in listed]
+    for path, name in zip(listed, short, strict=True):
+        own = name if short.count(name) == 1 else str(path)
+        subjects.append(Subject(own, path, open_model(path, device)))
+    first = subjects[0]
+    for other in subjects[1:]:
+        if other.model.labels != first.model.labels:
+            raise UserError(
+                f"{first.path} and {other.path} have different labels: models in one table must "
+                "share theirs."
+            )
+    return subjects
+
+
+def short_name(path: Path) -> str:
+    """What tables call a model: its run folder, and of a checkpoint the step."""
+    path = path.resolve()
+    if path.is_dir() or path.stem == "generator":
+        folder = path if path.is_dir() else path.parent
+        dated = folder.name[:4].isdigit() and "_" in folder.name
+        return f"{folder.parent.name}/{folder.name}" if dated else folder.name
+    if path.parent.name == "checkpoints":
+        return f"{path.parent.parent.name}/{path.stem}"
+    return path.stem
+
+
+def run_terms(path: Path) -> list[dict[str, float]]:
+    """The rows of metrics.csv of a model's run; none where there is no such file."""
+    run = run_folder(path)
+    csv = run / "metrics.csv" if run else None
+    return read_terms(csv) if csv is not None and csv.is_file() else []
+
+
+def evaluation_data(settings: Plain, model: Model) -> DataModule:
+    """The data of a configuration in the sizes and labels of a model, set up.
+
+    Raises:
+        UserError: a folder that is missing or not given.
+    """
+    plain = {**settings, "image_size": list(model.size), "limit": None, "balance": False}
+    for name in plain["use"]:
+        source = dict(plain[name])
+        if "size" in source:
+            source["size"] = list(model.size)
+        if source.get("root", "") is None:
+            key = f"data.{name}.root" if len(plain["use"]) > 1 else "data.root"
+            raise UserError(f"where are the images of '{name}'? Add {key}=FOLDER.")
+        by_name = [s for s in model.labels.spaces if s.name == name]
+        lone = by_name or (list(model.labels.spaces) if len(model.labels.spaces) == 1 else [])
+        if lone and not lone[0].categorical:
+            source["labels"] = list(lone[0].names)
+        elif lone:
+            source["labels"] = None  # Classes are matched by name, those that are missing said.
+        plain[name] = source
+    data = build_data({"data": plain, "seed": 0})
+    data.setup()
+    return data
+
+
+def own_judge(
+    data: DataModule, name: str, settings: Plain, device: torch.device, console: Console
+) -> tuple[Judge, str]:
+    """The judge of a source of embedded faces, trained once and kept.
+
+    Raises:
+        UserError: other images, which need a judge that the user has trained.
+    """
+    train = data.train[name].images
+    if not isinstance(train, RegionImages):
+        known = name if name in ("celeba", "rafd", "joint") else "celeba"
+        raise UserError(
+            f"evaluating translations of '{name}' needs a judge that knows its labels: train one, "
+            f"stargan train experiment={known}_classifier data.root=FOLDER run_dir=JUDGE, and add "
+            "judge=JUDGE."
+        )
+    judge = judge_of_faces(data, name, settings, console)
+    judge.network.to(device)
+    return judge, f"small classifier, trained on {len(train):,} drawn faces"
+
+
+def evaluate_source(
+    subject: Subject,
+    test: TestSet,
+    tools: Instruments,
+    output: Path,
+    config: Plain,
+    console: Console,
+) -> SourceResult:
+    """Everything about one model on one data set."""
+    model = subject.model
+    measured = {
+        "data": [config["data"][test.name], test.labels.sum(0).tolist(), test.rows.tolist()],
+        "judge": [digest(tools.judge.network), tools.columns.tolist()],
+        "features": tools.features.name if not tools.own_features else "",
+        "version": __version__,
+        "size": model.size,
+        "batch_size": config["batch_size"],
+    }
+    height, width = model.size
+    folder = output / PARTS
+    reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
+    own = {
+        **measured, "model": digest(model.generator), "distance": tools.distance_name,
+        "cycle": config["cycle"],
+    }  # fmt: skip
+    safe = subject.name.replace("/", "_")
+    shards = Shards(folder / f"{safe}_{test.name}", own)
+    total = len(test.rows) + len(test.reference_rows)
+    with bar(f"{subject.name}: {test.name}", total, console) as advance:
+        records = translate_set(
+            model, test, tools, config["batch_size"], shards, reference, config["cycle"], advance
+        )
+    if not records.fake:
+        raise UserError(f"no image of '{test.name}' can be translated: all have every label.")
+    found = figures(records, test, relative=tools.distance is None)
+    distance = tools.distance_name
+    if tools.distance is None:
+        distance = (
+            f"distance in {distance}, 1 is that between two test images; these features follow "
+            "the label too"
+        )
+    return SourceResult(
+        name=test.name,
+        counts=(len(records.real["row"]), len(records.reference["label"])),
+        size=model.size,
+        judge=tools.judge_name,
+        features=tools.features.name,
+        distance=distance,
+        sets=found,
+        notes=test.notes,
+        pictures=pictures(model, test, tools, records, config["cases"]),
+    )
+
+
+def digest(network: nn.Module) -> str:
+    """A digest of a network's weights."""
+    found = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()[:20]
+
+
+@contextmanager
+def bar(words: str, total: int, console: Console) -> Iterator[Any]:
+    """A progress bar with speed and time left; where the output is no terminal one line."""
+    if not console.is_terminal:
+        console.print(f"{words}, {total:,} images", soft_wrap=True)
+    speed = TextColumn("{task.fields[rate]}")
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        speed,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(words, total=total, rate="")
+
+        def advance(count: int) -> None:
+            now = progress.tasks[0].speed
+            progress.update(task, advance=count, rate=f"{now:.1f} images/s" if now else "")
+
+        yield advance
+
+
+def say(source: SourceResult, console: Console) -> None:
+    """The verdict and what is wrong, on the terminal."""
+    for figures_of in source.sets:
+        console.print(verdict(figures_of).replace("**", ""), markup=False, soft_wrap=True)
+    for words in warnings(source):
+        console.print(f"note: {words}", markup=False, soft_wrap=True)
+
+
+def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
+    """What stands at the top of the report."""
+    found = {}
+    for result in results:
+        training = result.training
+        words = [f"`{result.file}`"]
+        method = str(training.get("method", "")).rpartition(".")[2]
+        words += [method] if method else []
+        words += [f"{k} {training[k]}" for k in ("experiment", "steps") if k in training]
+        found["model" if len(results) == 1 else result.name] = ", ".join(words)
+    found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].sources)
+    found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].sources))
+    found["features of FID, KID and Inception Score"] = "; ".join(
+        dict.fromkeys(s.features for s in results[0].sources)
+    )
+    found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
+    return found

@@ -1,0 +1,61 @@
+"""``stargan serve``: a page in the browser that translates photos."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from stargan.contracts import UserError
+from stargan.inference import Translator
+from stargan.judge import open_judge
+from stargan.web.limits import Limits
+from stargan.web.server import PageServer, require_gradio
+from stargan.web.studio import Studio, titles
+
+
+def serve(cfg: Mapping[str, Any]) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        cfg: see ``conf/serve.yaml``.
+
+    Raises:
+        UserError: no Gradio, a model that cannot be opened, a port in use, an impossible limit.
+    """
+    # Before models are opened: the commonest mistakes are told at once.
+    require_gradio()
+    limits = Limits(**cfg["limits"])
+    with (
+        PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server,
+        suppress(KeyboardInterrupt),
+    ):
+        # A service manager's way to end: the folder of uploads must go then, too.
+        signal.signal(signal.SIGTERM, _end)
+        print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
+        server.run()
+    print("ended; nothing is kept.")
+
+
+main = serve
+
+
+def _studio(cfg: Mapping[str, Any]) -> Studio:
+    given = cfg["model"]
+    paths = [str(p) for p in given] if isinstance(given, (list, tuple)) else [str(given)]
+    if not paths:
+        raise UserError("model= names no model.")
+    models = {
+        title: Translator.from_pretrained(path, cfg["device"], cfg["batch_size"])
+        for title, path in zip(titles(paths), paths, strict=True)
+    }
+    judge = open_judge(cfg["judge"], cfg["device"]) if cfg["judge"] else None
+    examples = Path(cfg["examples"]).expanduser() if cfg["examples"] else None
+    return Studio(models, judge, examples)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

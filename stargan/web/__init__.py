@@ -1,0 +1,4 @@
+"""The page of ``stargan serve``: a photo, its labels, and what they change.
+
+Needs the extra ``web`` (Gradio); nothing else of the package imports it.
+"""

@@ -1,0 +1,206 @@
+"""What happens to a photo on the page: reading, translating, all labels, the judge. No Gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stargan import cam, images
+from stargan.contracts import UserError
+from stargan.data.face_person import EXPRESSIONS
+from stargan.data.synthetic_faces import SyntheticFaces
+from stargan.inference import Translator
+from stargan.judge import Judge
+from stargan.web import pictures
+from stargan.web.controls import Control, controls_of, own_labels, readable
+from stargan.web.visits import Seen, Visit
+
+EXAMPLES = 6
+
+
+@dataclass
+class ServedModel:
+    """A model of the page.
+
+    Attributes:
+        title: what visitors call it.
+        translator: the opened model.
+    """
+
+    title: str
+    translator: Translator
+
+    @cached_property
+    def reads(self) -> bool:
+        """Whether it can read a photo's own labels."""
+        try:
+            self.translator.predict(torch.zeros(3, *self.translator.image_size))
+        except UserError:
+            return False
+        return True
+
+    @cached_property
+    def controls(self) -> list[Control]:
+        """What can be set."""
+        return controls_of(self.translator.spaces, self.translator.labels, self.reads)
+
+    def see(self, photo: Image.Image) -> Seen:
+        """A photo as this model sees it."""
+        tensor = images.to_tensor(self.translator.prepare(photo))
+        if not self.reads:
+            return Seen(tensor, None, None)
+        probability = self.translator.predict(tensor)
+        own = own_labels(self.translator.spaces, self.translator.labels, probability)
+        return Seen(tensor, probability, own)
+
+    def known(self, edits: Mapping[str, float]) -> dict[str, float]:
+        """Those edits whose labels this model has."""
+        return {name: value for name, value in edits.items() if name in self.translator.labels}
+
+    def translate(self, seen: Seen, edits: Mapping[str, float]) -> Tensor:
+        """``(3, H, W)``: the photo with these edits; the photo itself without any."""
+        if not edits:
+            return seen.photo
+        result: Tensor = self.translator(seen.photo, dict(edits))
+        return result
+
+    def row(self, seen: Seen, edits: Mapping[str, float]) -> str:
+        """The pictures of all labels, each of which can be pressed."""
+        if seen.row is not None:
+            return seen.row
+        known = None if self.reads else {name: round(value) for name, value in edits.items()}
+        tiles = []
+        for name, picture in self.translator.all(seen.photo, known):
+            flipped = seen.own is not None and seen.own[name] and not self._in_group(name)
+            words = f"Not {readable(name).lower()}" if flipped else readable(name)
+            tiles.append(pictures.button_tile(pictures.to_pil(picture), words, name))
+        row = pictures.strip(tiles, "Every label", "Press one to look closer.")
+        if self.reads:  # Otherwise it depends on what the controls say of the photo.
+            seen.row = row
+        return row
+
+    def _in_group(self, name: str) -> bool:
+        return next(c for c in self.controls if name in c.names).is_choice
+
+
+class Studio:
+    """The models of a page and what they make of a visitor's photo.
+
+    Args:
+        models: by title; at least one.
+        judge: an independent classifier whose evidence is shown, or None.
+        examples: a folder of pictures to start from; None: drawn faces.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Translator],
+        judge: Judge | None = None,
+        examples: Path | None = None,
+    ) -> None:
+        self.models = [ServedModel(title, translator) for title, translator in models.items()]
+        self.judge = judge
+        if judge is not None:
+            # Refuse a judge without maps now, not in front of a visitor.
+            self._map(torch.zeros(3, *judge.size), 0)
+        self._folder = examples
+        if examples is not None and not images.image_files(examples):
+            raise UserError(f"examples={examples} holds no images.")
+
+    def see(self, photo: Image.Image) -> Visit:
+        """A new visit: the photo as every model sees it."""
+        return Visit({i: model.see(photo) for i, model in enumerate(self.models)})
+
+    @cached_property
+    def examples(self) -> list[Image.Image]:
+        """Pictures to start from: the user's own, or drawn faces that no training has seen."""
+        if self._folder is not None:
+            return [images.open_image(f) for f in images.image_files(self._folder)[:EXAMPLES]]
+        names = {n for m in self.models for n in m.translator.spaces.names}
+        kind = "expressions" if names <= set(EXPRESSIONS) else "attributes"
+        faces = SyntheticFaces("test", kind, 256, EXAMPLES)
+        return [faces.load(i) for i in range(len(faces))]
+
+    def first_edit(self, visit: Visit, index: int) -> dict[str, float]:
+        """An edit to begin with: the first label that the photo does not have."""
+        own = visit.seen[index].own
+        names = self.models[index].translator.labels
+        if own is None:
+            return {}
+        return next(({name: 1.0} for name in names if not own[name]), {})
+
+    def compare(self, visit: Visit, edits: Mapping[str, float]) -> str:
+        """The same edits by every model, side by side; nothing where there is one model."""
+        if len(self.models) < 2 or not edits:
+            return ""
+        tiles = []
+        for i, model in enumerate(self.models):
+            known = model.known(edits)
+            words = model.title if known else f"{model.title}: has no such label"
+            picture = model.translate(visit.seen[i], known)
+            tiles.append(pictures.tile(pictures.to_pil(picture), words))
+        return pictures.strip(tiles, "Models side by side", pictures.caption(edits), "pairs")
+
+    def evidence(self, seen: Seen, result: Tensor, edits: Mapping[str, float]) -> str:
+        """Where the judge sees the labels that were changed, in the photo and in the result."""
+        if self.judge is None or not edits:
+            return ""
+        tiles = []
+        for name in edits:
+            inner = name.rpartition(".")[2]
+            if inner not in self.judge.labels.names:
+                continue
+            place = self.judge.labels.names.index(inner)
+            for words, picture in (("photo", seen.photo), ("result", result)):
+                sure = f"{self._probability(picture, place):.0%}"
+                shown = self._map(picture, place)
+                tiles.append(pictures.tile(shown, f"{readable(name)} in the {words}: {sure}"))
+        if not tiles:
+            return pictures.strip([], "The judge", "It was not trained on this label.")
+        note = "Warm: what speaks for the label. In per cent: how sure the judge is."
+        return pictures.strip(tiles, "Where the judge looks", note, "pairs")
+
+    def _map(self, picture: Tensor, place: int) -> Image.Image:
+        assert self.judge is not None
+        heat = cam.class_activation_map(self.judge, picture.unsqueeze(0), place)[0].cpu()
+        return cam.overlay(picture, cam.normalise(heat))
+
+    def _probability(self, picture: Tensor, place: int) -> float:
+        assert self.judge is not None
+        logits = self.judge.logits(picture.unsqueeze(0))[0].float().cpu()
+        for space, part in zip(self.judge.labels.spaces, self.judge.labels.slices, strict=True):
+            if space.categorical and part.start <= place < part.stop:
+                return float(logits[part].softmax(0)[place - part.start])
+        return float(logits[place].sigmoid())
+
+
+def titles(paths: Sequence[str | Path]) -> list[str]:
+    """Short names for models, all different: the first folder from the end that tells them apart.
+
+    Raises:
+        UserError: the same model is named twice.
+    """
+    parts = []
+    for path in paths:
+        words = list(Path(path).expanduser().resolve().parts)
+        if words[-1] in ("generator.safetensors", "last.ckpt") and len(words) > 2:
+            words.pop()
+        if words[-1] == "checkpoints" and len(words) > 2:
+            words.pop()
+        parts.append(words)
+    if len({tuple(words) for words in parts}) < len(parts):
+        raise UserError("model= names the same model twice: name each once.")
+    ends = [
+        [w.removesuffix(".safetensors").removesuffix(".ckpt") for w in words] for words in parts
+    ]
+    for place in range(1, min(map(len, ends)) + 1):
+        names = [words[-place] for words in ends]
+        if len(set(names)) == len(names):
+            return names
+    return ["/".join(words[1:]) for words in parts]

@@ -1,0 +1,52 @@
+"""``callbacks=evaluate``: logs figures, keeps the best checkpoint, which opens by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stargan import cli
+from stargan.callbacks.terms import read_terms
+from stargan.contracts import UserError
+from stargan.export import open_model
+
+
+@pytest.mark.slow
+def test_a_run_logs_its_evaluations_and_keeps_the_best(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    cli.run(
+        [
+            *("train", "experiment=demo", "method=stargan", "n_critic=1", f"run_dir={run}"),
+            *("method.generator.channels=8", "method.generator.blocks=1"),
+            *("method.discriminator.channels=8", "log.tensorboard=false"),
+            *("data.attributes.count.train=128", "data.attributes.count.test=24"),
+            *("trainer.max_steps=6", "trainer.accelerator=cpu", "log.every_n_steps=2"),
+            *("callbacks=evaluate", "callbacks.evaluate.every_n_steps=4"),
+            "callbacks.evaluate.count=16",
+        ]
+    )
+    rows = read_terms(run / "metrics.csv")
+    logged = [row["step"] for row in rows if row.get("eval/error", float("nan")) >= 0]
+    assert logged[0] == 4
+    best = open_model(run / "checkpoints" / "best.ckpt")
+    assert best.training["steps"] in (4, 6)
+    assert "## Best checkpoint" in (run / "report.md").read_text(encoding="utf-8")
+
+    output = tmp_path / "evaluation"
+    cli.run(["evaluate", f"model={run / 'checkpoints' / 'best.ckpt'}", f"output={output}"])
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "Worst cases" in page
+    assert "judge looks after" in page
+    assert (output / "report.json").is_file()
+
+
+def test_real_images_need_a_judge(class_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a judge"):
+        cli.run(
+            [
+                *("train", "experiment=folder", f"data.root={class_folder}"),
+                *(f"run_dir={tmp_path / 'run'}", "callbacks=evaluate", "debug=smoke"),
+                *("data.image_size=32", "method.generator.channels=8", "data.batch_size=4"),
+            ]
+        )
