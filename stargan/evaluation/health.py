@@ -26,6 +26,8 @@ Row = Mapping[str, float]
 SATURATED = 0.98
 # A D that is worse than one that always says "half" has lost its hold, from this many times on.
 TOO_HIGH = 2.0
+# No D that has learned in measured steps gives G's images one chance in 8 to the power of this.
+OVERSHOT = 50.0
 # A critic's distance, which has no scale of its own, has grown when it is so many times its usual.
 GROWN = 3.0
 # Bits of Jensen-Shannon divergence from which samples are another thing than the data.
@@ -151,14 +153,15 @@ def discriminator_wins(history: History) -> Opinion | None:
 
 
 def losses_explode(history: History) -> Opinion | None:
-    """D's mean loss over ten rows is above that of guessing: both networks overshoot."""
+    """Over ten rows D's mean loss is above that of guessing, or G's beyond any chance."""
     values = history.values("D/adv", 10)
     if history.scale is None or not values:
         return None
-    mean = sum(values) / len(values)
+    lost = history.values("G/adv", 10)
+    mean, beaten = sum(values) / len(values), sum(lost) / len(lost) if lost else 0.0
     times = mean / history.scale.guessing
-    words = f"D's loss {mean:.3g} on average, {times:.1f} times that of guessing"
-    return Opinion(times > TOO_HIGH, f"{words}; G's loss {history.now('G/adv'):.3g}")
+    words = f"D's loss {mean:.3g} on average, {times:.1f} times that of guessing; G's {beaten:.3g}"
+    return Opinion(times > TOO_HIGH or beaten > OVERSHOT * history.scale.beaten, words)
 
 
 def discriminator_blind(history: History) -> Opinion | None:
@@ -287,15 +290,6 @@ MONITORS = (
         at_once=True,
     ),
     Monitor(
-        "discriminator_wins",
-        "the discriminator wins: convergence failure",
-        "more capacity for G or less for D, a lower discriminator_lr, R1 or dropout in D, smaller "
-        "n_critic; if it comes after a good time, go back to a checkpoint from before",
-        ("D/adv", "G/adv", "D/rank"),
-        discriminator_wins,
-        ("diverged",),
-    ),
-    Monitor(
         "losses_explode",
         "losses explode: the networks overshoot each other",
         "a learning rate ten times lower, beta1 of 0.5, larger batches; least squares or hinge "
@@ -303,6 +297,15 @@ MONITORS = (
         ("D/adv", "G/adv"),
         losses_explode,
         ("diverged",),
+    ),
+    Monitor(
+        "discriminator_wins",
+        "the discriminator wins: convergence failure",
+        "more capacity for G or less for D, a lower discriminator_lr, R1 or dropout in D, smaller "
+        "n_critic; if it comes after a good time, go back to a checkpoint from before",
+        ("D/adv", "G/adv", "D/rank"),
+        discriminator_wins,
+        ("diverged", "losses_explode"),
     ),
     Monitor(
         "discriminator_blind",
