@@ -15,7 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+from stargan import configs
 from stargan.callbacks.gan_health import read_log
+from stargan.callbacks.terms import read_rows
 
 # Experiment: the monitor that should speak, and what takes the failure back.
 FAILURES = {
@@ -59,7 +61,7 @@ def main() -> None:
 def make(root: Path, name: str, seed: int, twin: bool) -> None:
     """One run, unless it is there."""
     folder = place(root, name, seed, twin)
-    if (folder / "report.md").is_file():
+    if finished(folder):
         return
     shutil.rmtree(folder, ignore_errors=True)  # Cut off in the middle.
     words = [f"experiment=failure/{name}", f"seed={seed}", f"run_dir={folder}"]
@@ -73,6 +75,14 @@ def make(root: Path, name: str, seed: int, twin: bool) -> None:
     kind = "twin" if twin else "failure"
     seconds = time.perf_counter() - began
     print(f"{name} seed {seed} {kind}: {found} ({seconds:.0f} s)", flush=True)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run has made all its steps (one that was asked to stop has a report too)."""
+    if not (folder / "report.md").is_file():
+        return False
+    steps = configs.load_yaml(folder / "config.yaml")["trainer"]["max_steps"]
+    return bool(read_rows(folder / "metrics.csv")[-1]["step"] == steps)
 
 
 def place(root: Path, name: str, seed: int, twin: bool) -> Path:
