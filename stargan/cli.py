@@ -22,6 +22,7 @@ TASKS = {
     "import-official": "converts weights of the published code, yunjey/stargan",
     "serve": "shows a page in the browser where anybody can translate a photo",
     "sample": "makes images from noise with a trained model",
+    "health": "reads a run, says what is wrong with it, writes a page with its curves",
 }
 
 HELP = """\
@@ -71,6 +72,7 @@ often changed:
   trainer.precision=bf16-mixed   half the memory on a GPU
   lambda_cls= lambda_rec= lambda_gp= n_critic=     the paper's names
   schedule=paper|official|late|constant            learning rate
+  health.action=warn|stop|rollback                 what to do when the monitors find trouble
   checkpoint.every_n_steps=1000  log.every_n_steps=50  log.samples_every_n_steps=500
   seed=1234   run_dir=DIR (default: runs/NAME/TIME)
 
@@ -211,6 +213,17 @@ What speaks for the label is coloured, the warmer the more, each map scaled to i
 picture without colour has nothing that speaks for it.
 """
 
+HEALTH_HELP = """\
+usage: stargan health run=RUN_DIR
+
+  run=        a run folder, of a run that has ended or that still trains
+  output=     the page; default: health.html in the run folder
+
+Prints what is wrong and what usually helps. The page has the curves, marks where trouble began and
+ended, and the verdict of every monitor. Runs watch themselves while they train: health.action=
+(warn, stop or rollback) says what they do about it.
+"""
+
 HELPS = {
     "cam": CAM_HELP,
     "evaluate": EVALUATE_HELP,
@@ -219,6 +232,7 @@ HELPS = {
     "import-official": IMPORT_OFFICIAL_HELP,
     "serve": SERVE_HELP,
     "sample": SAMPLE_HELP,
+    "health": HEALTH_HELP,
 }
 
 

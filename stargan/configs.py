@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 # Values of these keys, at any depth, are paths: ~ is the home folder.
 PATH_KEYS = (
-    *("root", "input", "output", "model", "judge", "run_dir", "resume", "weights", "inception"),
+    *(
+        "root",
+        "input",
+        "output",
+        "model",
+        "judge",
+        "run",
+        "run_dir",
+        "resume",
+        "weights",
+        "inception",
+    ),
     *("lpips", "images", "examples", "generator", "discriminator"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
