@@ -75,15 +75,6 @@ def build_method(hyper_parameters: Plain) -> Method:
     return method
 
 
-def open_method(path: Path) -> Method:
-    """The method of a checkpoint or run folder with its weights, on the CPU, in evaluation mode."""
-    checkpoint = load(newest(path) if path.is_dir() else path)
-    method = build_method(checkpoint["hyper_parameters"])
-    method.load_state_dict(checkpoint["state_dict"])
-    method.step = checkpoint["stargan"]["step"]
-    return method.eval()
-
-
 class Resume(pl.Callback):
     """Puts a checkpoint's weights, optimizer moments and step back before training starts.
 

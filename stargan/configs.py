@@ -65,7 +65,8 @@ def options(group: str) -> dict[str, str]:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
         words = [line.lstrip("# ") for line in lines if "@package" not in line]
         name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
-        found[name] = words[0] if words else ""
+        if name != "base":  # what the others build on, no choice by itself
+            found[name] = words[0] if words else ""
     return found
 
 

@@ -193,7 +193,7 @@ def inception(path: str | Path, device: str | torch.device = "cpu") -> FeatureNe
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise UserError(
-            "inception= needs the network of torch-fidelity: pip install torch-fidelity."
+            "inception= needs the network of torch-fidelity: pip install 'stargan[metrics]'."
         ) from error
     try:
         # It would unpickle whatever the file holds: let it see tensors only.

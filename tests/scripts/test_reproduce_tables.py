@@ -1,0 +1,39 @@
+"""The protocol of several seeds, from nothing to the table, and again without training anew."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce_tables.py"
+
+
+@pytest.mark.slow
+def test_judge_seeds_and_table(class_folder: Path, tmp_path: Path) -> None:
+    main = runpy.run_path(str(SCRIPT))["main"]
+    folder = tmp_path / "table"
+    words = [
+        *(str(folder), "--experiment", "folder", "--seeds", "2", f"data.root={class_folder}"),
+        *("debug=smoke", "data.image_size=32", "data.batch_size=4", "trainer.accelerator=cpu"),
+        *("log.tensorboard=false", "--judge", "network=small_classifier"),
+        *("--translator", "method.generator.channels=8"),
+        *("--translator", "method.generator.blocks=1"),
+        *("--translator", "method.discriminator.channels=8"),
+    ]
+    main(words)
+    made = [folder / "judge" / "classifier.safetensors"]
+    made += [folder / f"seed_{seed}" / "generator.safetensors" for seed in (1, 2)]
+    times = [path.stat().st_mtime_ns for path in made]
+    assert made[1].read_bytes() != made[2].read_bytes()
+    report = json.loads((folder / "evaluation" / "report.json").read_text(encoding="utf-8"))
+    assert [model["model"] for model in report["models"]] == ["seed_1", "seed_2"]
+    page = (folder / "evaluation" / "report.md").read_text(encoding="utf-8")
+    assert "mean ± deviation" in page
+
+    made[2].unlink()  # As if interrupted between the last step and the export.
+    main(words)
+    assert [path.stat().st_mtime_ns for path in made[:2]] == times[:2]
+    assert made[2].is_file()
