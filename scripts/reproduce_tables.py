@@ -56,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train(folder / f"seed_{seed}", "generator.safetensors", [*words, f"seed={seed}"])
     models = ",".join(str(folder / f"seed_{seed}") for seed in seeds)
     cli.run(
-        ["evaluate", f"model=[{models}]", f"judge={folder / 'judge'}"]
-        + [f"output={folder / 'evaluation'}"]
+        [
+            *("evaluate", f"model=[{models}]", f"judge={folder / 'judge'}"),
+            f"output={folder / 'evaluation'}",
+        ]
     )
 
 
