@@ -50,10 +50,10 @@ def data_settings() -> list[str]:
 
 def train(name: str, run: Path) -> None:
     """Train one network, or go on where it stopped."""
-    if (run / "classifier.safetensors").is_file():
-        return
     if (run / "checkpoints" / "last.ckpt").is_file():
-        cli.run(["train", f"resume={run}"])
+        steps = configs.load_yaml(run / "config.yaml")["trainer"]["max_steps"]
+        if open_judge(run).training["steps"] < steps:
+            cli.run(["train", f"resume={run}"])
         return
     words = [*SETTINGS, *data_settings(), *NETWORKS[name], f"network={name}", f"run_dir={run}"]
     cli.run(["train", *words])
