@@ -88,7 +88,7 @@ def test_a_joint_model_is_judged_on_each_data_set(faces: dict[str, Any], tmp_pat
     judge = f"judge={faces['judge_attributes_expressions']}"
     found = evaluate(tmp_path, model, judge, "count=8", "cycle=false")
     first, second = found["models"][0]["data"]
-    assert [first["name"], second["name"]] == ["attributes", "expressions"]
+    assert [first["data"], second["data"]] == ["attributes", "expressions"]
     assert first["sets"][0]["rows"][3]["label"] == "Male"
     assert second["sets"][0]["rows"][0]["label"] == "angry"
     assert first["sets"][0]["all"]["error"]["count"] == 4 * 8
