@@ -175,12 +175,10 @@ def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Ju
     from stargan.tasks.evaluate import evaluation_data, own_judge
 
     settings = translator.model.training.get("data")
-    drawn = isinstance(settings, dict) and not any("root" in settings[n] for n in settings["use"])
-    if not drawn:
+    if not isinstance(settings, dict) or any("root" in settings[n] for n in settings["use"]):
         raise UserError(
-            "cam=true needs judge=, a classifier of the model's labels: the model was not trained "
-            "on embedded faces, whose judge is known. stargan train experiment=*_classifier makes "
-            "one."
+            "cam=true needs judge=, a classifier of the model's labels, as the model is not known "
+            "to come of embedded faces alone: stargan train experiment=*_classifier makes one."
         )
     data = evaluation_data(settings, translator.model)
     found = {}
