@@ -16,17 +16,24 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan import cli
+from stargan import checkpoints, cli, configs
 
 
-def train(run: Path, product: str, words: Sequence[str]) -> None:
-    """Train a run, go on where it stopped, or leave it as it is when it is done."""
-    if (run / product).is_file():
-        return
-    if (run / "checkpoints" / "last.ckpt").is_file():
+def is_complete(run: Path) -> bool:
+    """Whether a run has had all its steps, or all its minutes."""
+    saved = checkpoints.load(checkpoints.newest(run))
+    minutes = configs.load_yaml(run / "config.yaml")["trainer"]["max_minutes"]
+    limit = float("inf") if minutes is None else 60 * minutes
+    now = saved["stargan"]
+    return now["step"] >= saved["hyper_parameters"]["max_steps"] or now["seconds"] > limit
+
+
+def train(run: Path, words: Sequence[str]) -> None:
+    """Train a run, go on where it stopped, or leave it as it is when it is complete."""
+    if not (run / "checkpoints" / "last.ckpt").is_file():
+        cli.run(["train", *words, f"run_dir={run}"])
+    elif not is_complete(run):
         cli.run(["train", f"resume={run}"])
-        return
-    cli.run(["train", *words, f"run_dir={run}"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,18 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     folder: Path = given.folder
     judge = [f"experiment={given.experiment}_classifier", *given.settings, *given.judge]
-    train(folder / "judge", "classifier.safetensors", judge)
+    train(folder / "judge", judge)
     seeds = range(1, given.seeds + 1)
     for seed in seeds:
         words = [f"experiment={given.experiment}", *given.settings, *given.translator]
-        train(folder / f"seed_{seed}", "generator.safetensors", [*words, f"seed={seed}"])
+        train(folder / f"seed_{seed}", [*words, f"seed={seed}"])
     models = ",".join(str(folder / f"seed_{seed}") for seed in seeds)
-    cli.run(
-        [
-            *("evaluate", f"model=[{models}]", f"judge={folder / 'judge'}"),
-            f"output={folder / 'evaluation'}",
-        ]
-    )
+    places = [f"judge={folder / 'judge'}", f"output={folder / 'evaluation'}"]
+    cli.run(["evaluate", f"model=[{models}]", *places])
 
 
 if __name__ == "__main__":

@@ -177,9 +177,8 @@ def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Ju
     settings = translator.model.training.get("data")
     if not isinstance(settings, dict) or any("root" in settings[n] for n in settings["use"]):
         raise UserError(
-            "cam=true needs judge=, a classifier of the model's labels: the model was not trained "
-            "on embedded faces, whose judge is known. stargan train experiment=*_classifier makes "
-            "one."
+            "cam=true needs judge=, a classifier of the model's labels, as the model is not known "
+            "to come of embedded faces alone: stargan train experiment=*_classifier makes one."
         )
     data = evaluation_data(settings, translator.model)
     found = {}

@@ -234,6 +234,7 @@ def test_cam_of_embedded_faces_takes_the_judge_of_each_space(
 
     monkeypatch.setattr(evaluate, "own_judge", judge_of)
     module = evaluate.build_data({"data": data, "seed": 0})
+    module.setup()
     plain = settings(*module.labels.spaces)
     model = write_export(
         tmp_path / "drawn.safetensors", plain | {"training": {"method": "stargan", "data": data}}
