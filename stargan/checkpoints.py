@@ -86,8 +86,8 @@ class Resume(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Method)
         module.load_state_dict(self.checkpoint["state_dict"])
-        module.step = self.checkpoint["stargan"]["step"]
-        module.seconds = self.checkpoint["stargan"]["seconds"]
+        for name, value in self.checkpoint["stargan"].items():
+            setattr(module, name, value)
         saved = self.checkpoint["optimizer_states"]
         for optimizer, state in zip(trainer.optimizers, saved, strict=True):
             optimizer.load_state_dict(state)

@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 
 # Values of these keys, at any depth, are paths: ~ is the home folder.
 PATH_KEYS = (
-    *("root", "input", "output", "model", "judge", "run_dir", "resume", "weights", "inception"),
+    *(
+        "root",
+        "input",
+        "output",
+        "model",
+        "judge",
+        "run",
+        "run_dir",
+        "resume",
+        "weights",
+        "inception",
+    ),
     *("lpips", "images", "examples", "generator", "discriminator"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
-TEXT_KEYS = ("to", "name", "known", "host", "root_path")
+TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",

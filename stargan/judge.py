@@ -79,6 +79,22 @@ class Judge:
         """
         return self.labels.spaces[source].read(self.logits(image)[:, self.labels.slices[source]])
 
+    def space_of(self, labels: JointLabelSpace, source: int) -> int:
+        """Which of the judge's label spaces has all labels of a model's space.
+
+        Raises:
+            UserError: none has; names what is missing.
+        """
+        wanted = labels.spaces[source]
+        for i, space in enumerate(self.labels.spaces):
+            if space.names == wanted.names:
+                return i
+        known = "; ".join(", ".join(space.names) for space in self.labels.spaces)
+        raise UserError(
+            f"the judge reads other labels ({known}) than '{wanted.name}' has "
+            f"({', '.join(wanted.names)}): train one on the same labels."
+        )
+
     def column(self, space: LabelSpace, name: str) -> int:
         """The judge's own number of a label of another label space.
 

@@ -296,7 +296,11 @@ class DataModule(pl.LightningDataModule):
         return _batch(pixels, rows, list(self.test.values()), self.labels)
 
     def test_batches(self, source: str, batch_size: int) -> Iterator[Batch]:
-        """A source's test split in order; unreadable images are left out when they are skipped."""
+        """A source's test split in order; unreadable images are left out when they are skipped.
+
+        The regions of row ``i`` of the whole are
+        ``test[source].regions(test_indices(source)[i])``.
+        """
         prepared = self._test_source(source)
         number = list(self.test).index(source)
         sources = list(self.test.values())
@@ -310,6 +314,13 @@ class DataModule(pl.LightningDataModule):
             if rows and (len(rows) == batch_size or i == len(prepared) - 1):
                 yield _batch(pixels, rows, sources, self.labels)
                 pixels, rows = [], []
+
+    def test_indices(self, source: str) -> list[int]:
+        """The indices of the images that ``test_batches`` gives, in the same order."""
+        prepared = self._test_source(source)
+        if self._on_error == "raise":
+            return list(range(len(prepared)))
+        return [i for i in range(len(prepared)) if prepared.pixels(i) is not None]
 
     @property
     def skipped(self) -> dict[str, int]:

@@ -173,7 +173,7 @@ def run_terms(path: Path) -> list[dict[str, float]]:
     return read_terms(csv) if csv is not None and csv.is_file() else []
 
 
-def evaluation_data(settings: Plain, model: Model) -> DataModule:
+def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
     """The data of a configuration in the sizes and labels of a model, set up.
 
     Raises:

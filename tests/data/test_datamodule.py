@@ -140,6 +140,7 @@ def test_unreadable_images_are_replaced_and_counted(
     assert first.skipped == {"mine": 2}
     assert any("2 unreadable" in line for line in first.describe())
     assert sum(len(b.image) for b in first.test_batches("mine", 5)) == 11
+    assert first.test_indices("mine") == [i for i in range(12) if i != 7]
     assert first.skipped == {"mine": 3}
 
 
@@ -177,6 +178,7 @@ def test_test_batches_come_in_order(drawn: Path) -> None:
     label = torch.cat([b.label for b in batches])
     assert torch.equal(label[:, 5:], data.test["expressions"].images.labels)
     assert not label[:, :5].any()
+    assert data.test_indices("expressions") == list(range(24))
     with pytest.raises(UserError, match="'expression' is no source"):
         next(data.test_batches("expression", 2))
 
