@@ -13,10 +13,12 @@ the same command after a break.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from stargan import checkpoints, cli, configs
+from stargan.contracts import UserError
 
 
 def is_complete(run: Path) -> bool:
@@ -56,15 +58,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     folder: Path = given.folder
     judge = [f"experiment={given.experiment}_classifier", *given.settings, *given.judge]
+    translator = [f"experiment={given.experiment}", *given.settings, *given.translator]
+    for words in (judge, translator):
+        cli.load("train", words, mandatory=True)  # What is wrong with either is said now.
     train(folder / "judge", judge)
     seeds = range(1, given.seeds + 1)
     for seed in seeds:
-        words = [f"experiment={given.experiment}", *given.settings, *given.translator]
-        train(folder / f"seed_{seed}", [*words, f"seed={seed}"])
+        train(folder / f"seed_{seed}", [*translator, f"seed={seed}"])
     models = ",".join(str(folder / f"seed_{seed}") for seed in seeds)
     places = [f"judge={folder / 'judge'}", f"output={folder / 'evaluation'}"]
     cli.run(["evaluate", f"model=[{models}]", *places])
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        print(f"reproduce_tables: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

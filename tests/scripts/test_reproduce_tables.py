@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stargan.contracts import UserError
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce_tables.py"
 
 
@@ -36,3 +38,16 @@ def test_judge_seeds_and_table(class_folder: Path, tmp_path: Path) -> None:
 
     main(words)
     assert [path.stat().st_mtime_ns for path in made] == times, "nothing is trained twice"
+
+
+def test_what_is_wrong_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    main = runpy.run_path(str(SCRIPT))["main"]
+    for words, says in (
+        (["--experiment", "nothing", "data.root=x"], "unknown experiment 'nothing_classifier'"),
+        (["data.root=x", "--translator", "method.lambda_clss=2"], "lambda_clss"),
+    ):
+        with pytest.raises(UserError, match=says):
+            main([str(tmp_path / "table"), *words])
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "table"), "--seeds", "0"])
+    assert not (tmp_path / "table").exists()
