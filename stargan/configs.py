@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 # Values of these keys, at any depth, are paths: ~ is the home folder.
 PATH_KEYS = (
-    *("root", "input", "output", "model", "judge", "run_dir", "resume", "weights", "inception"),
+    *(
+        "root",
+        "input",
+        "output",
+        "model",
+        "judge",
+        "run",
+        "run_dir",
+        "resume",
+        "weights",
+        "inception",
+    ),
     *("lpips", "images", "examples", "generator", "discriminator"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
@@ -54,7 +65,8 @@ def options(group: str) -> dict[str, str]:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
         words = [line.lstrip("# ") for line in lines if "@package" not in line]
         name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
-        found[name] = words[0] if words else ""
+        if name != "base":  # what the others build on, no choice by itself
+            found[name] = words[0] if words else ""
     return found
 
 

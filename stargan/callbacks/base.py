@@ -20,6 +20,7 @@ from stargan.data.datamodule import DataModule
 from stargan.methods.base import Method
 
 if TYPE_CHECKING:
+    from stargan.callbacks.checkpoint import StopCleanly
     from stargan.callbacks.terms import TermLog
 
 
@@ -34,6 +35,7 @@ class Run:
         method: with its weights, before training.
         terms: the log of terms; what a callback puts into ``method.terms`` in
             ``on_train_batch_end`` is logged.
+        stop: ends the run after the step in hand when it is asked to.
         console: for words to the user.
         resumed: whether the run goes on from a checkpoint.
     """
@@ -43,6 +45,7 @@ class Run:
     data: DataModule
     method: Method
     terms: TermLog
+    stop: StopCleanly
     console: Console
     resumed: bool = False
 
@@ -59,6 +62,11 @@ class RunCallback(pl.Callback):
             settings: from the yaml, without ``_target_``.
         """
         raise NotImplementedError
+
+    @property
+    def again(self) -> bool:
+        """Whether training, which has stopped, is to go on at once from last.ckpt."""
+        return False
 
     def report(self) -> list[str]:
         """Lines of Markdown for report.md at the end of the run; paths relative to its folder."""

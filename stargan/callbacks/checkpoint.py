@@ -57,20 +57,40 @@ class Checkpoints(pl.Callback):
         Args:
             numbered: whether to keep a step file beside ``last.ckpt``.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / "writing.ckpt.part"
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            if self.keep and numbered:
-                step = self.folder / f"step_{module.step:08d}.ckpt"
-                part.replace(step)
-                link_or_copy(step, part)
-                old = sorted(self.folder.glob("step_*.ckpt"))
-                for path in old[: -self.keep]:
-                    path.unlink()
-            part.replace(self.folder / "last.ckpt")
-        trainer.strategy.barrier("checkpoint")
+        last = self.folder / "last.ckpt"
+        write_checkpoint(trainer, last)
+        if trainer.is_global_zero and self.keep and numbered:
+            link_or_copy(last, self.folder / f"step_{module.step:08d}.ckpt")
+            old = sorted(self.folder.glob("step_*.ckpt"))
+            for path in old[: -self.keep]:
+                path.unlink()
         self.saved_step = module.step
+
+    def keep_last_as(self, path: Path) -> None:
+        """A second name for ``last.ckpt``, in place of what had that name."""
+        part = path.with_name(f"{path.name}.part")
+        link_or_copy(self.folder / "last.ckpt", part)
+        part.replace(path)
+
+    def go_back(self, checkpoint: dict[str, Any], name: str) -> None:
+        """Make a changed checkpoint the last one and the one of a name; later ones go."""
+        part = self.folder / "writing.ckpt.part"
+        torch.save(checkpoint, part)
+        part.replace(self.folder / "last.ckpt")
+        self.keep_last_as(self.folder / name)
+        for path in self.folder.glob("step_*.ckpt"):
+            if int(path.stem.removeprefix("step_")) > checkpoint["stargan"]["step"]:
+                path.unlink()
+
+
+def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
+    """Save under a name, whole or not at all. Every rank calls it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / "writing.ckpt.part"
+    trainer.save_checkpoint(part)
+    if trainer.is_global_zero:
+        part.replace(path)
+    trainer.strategy.barrier("checkpoint")
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -84,7 +104,8 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 class StopCleanly(pl.Callback):
-    """Ends training after the step in hand: on Ctrl-C, on SIGTERM, or when the time is up.
+    """Ends training after the step in hand: on Ctrl-C, on SIGTERM, when the time is up, or when
+    another callback asks for it.
 
     A second Ctrl-C ends at once.
 
@@ -103,20 +124,24 @@ class StopCleanly(pl.Callback):
         for number in (signal.SIGINT, signal.SIGTERM):
             # ValueError: not the main thread, as in some notebooks.
             with contextlib.suppress(ValueError):
-                self.old[number] = signal.signal(number, self.ask)
+                self.old[number] = signal.signal(number, self.on_signal)
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
         """The signal handler: remember the wish; the second time, give way."""
-        if self.reason:
+        if self.exit_code > 128:
             raise KeyboardInterrupt
-        self.reason = "Ctrl-C" if number == signal.SIGINT else "the request to terminate"
-        self.exit_code = 128 + number
+        word = "Ctrl-C" if number == signal.SIGINT else "the request to terminate"
+        self.ask(word, 128 + number)
+
+    def ask(self, reason: str, exit_code: int = 0) -> None:
+        """End after the step in hand."""
+        self.reason, self.exit_code = reason, exit_code
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Method)
         limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
         if not self.reason and module.seconds > limit:
-            self.reason = f"{self.max_minutes:g} minutes"
+            self.ask(f"{self.max_minutes:g} minutes")
         # All ranks stop at the same step or they wait for each other for ever.
         if trainer.strategy.reduce_boolean_decision(bool(self.reason), all=False):
             trainer.should_stop = True

@@ -21,12 +21,15 @@ class Scale(NamedTuple):
     """What the values of a loss mean.
 
     Attributes:
-        guessing: D's loss when it cannot tell real from fake; at 0 it makes no mistake.
-        beaten: G's loss when D is sure: it gives the fakes one chance in eight, or for losses
-            with a margin has them outside of it.
+        guessing: D's loss when it cannot tell real from fake.
+        sure: D's loss when it gives every image seven chances in eight of being what it is; for
+            hinge, which knows no chances, an eighth of guessing.
+        beaten: G's loss when D gives its images one chance in eight; for hinge, when they are at
+            the margin.
     """
 
     guessing: float
+    sure: float
     beaten: float
 
 
@@ -83,9 +86,13 @@ def hinge_g(fake_score: Tensor) -> Tensor:
 
 ADVERSARIAL = {
     "wgan": AdversarialLoss(wasserstein_d, wasserstein_g, None),
-    "non_saturating": AdversarialLoss(logistic_d, logistic_g, Scale(2 * log(2), log(8))),
-    "least_squares": AdversarialLoss(least_squares_d, least_squares_g, Scale(0.25, 49 / 128)),
-    "hinge": AdversarialLoss(hinge_d, hinge_g, Scale(2.0, 1.0)),
+    "non_saturating": AdversarialLoss(
+        logistic_d, logistic_g, Scale(2 * log(2), 2 * log(8 / 7), log(8))
+    ),
+    "least_squares": AdversarialLoss(
+        least_squares_d, least_squares_g, Scale(0.25, 1 / 64, 49 / 128)
+    ),
+    "hinge": AdversarialLoss(hinge_d, hinge_g, Scale(2.0, 0.25, 1.0)),
 }
 
 

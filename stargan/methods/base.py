@@ -41,6 +41,10 @@ class Method(pl.LightningModule):
         schedule: ``paper``, ``official``, ``late`` or ``constant``, see ``rate_factor``.
         max_steps: training steps of the whole run, for the schedules.
         seed: with the step and the rank it decides everything random in a step.
+
+    Attributes:
+        rate_scale: what rollbacks have multiplied the learning rates with.
+        rollbacks: how often the run has gone back to an earlier checkpoint.
     """
 
     product: ClassVar[str] = "generator.safetensors"
@@ -76,6 +80,8 @@ class Method(pl.LightningModule):
         self.max_seconds: float | None = None
         self.clock: float | None = None
         self.terms: Terms = {}
+        self.rate_scale = 1.0
+        self.rollbacks = 0
 
     # What a subclass writes -------------------------------------------------------------------
 
@@ -163,7 +169,7 @@ class Method(pl.LightningModule):
 
     def set_rates(self) -> None:
         """Write the rates of this step into the optimizers."""
-        factor = self.rate_factor(self.step)
+        factor = self.rate_factor(self.step) * self.rate_scale
         for optimizer, rate in zip(self.all_optimizers(), self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
@@ -177,7 +183,12 @@ class Method(pl.LightningModule):
             "_target_": f"{type(self).__module__}.{type(self).__name__}",
             "export": self.description(),
         }
-        checkpoint["stargan"] = {"step": self.step, "seconds": self.seconds}
+        checkpoint["stargan"] = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "rate_scale": self.rate_scale,
+            "rollbacks": self.rollbacks,
+        }
 
 
 class Adversarial(Method):

@@ -78,7 +78,7 @@ class StarGANModern(StarGAN):
         optimizers: Any = self.optimizers()
         optimizer = optimizers[1]
         for group in optimizer.param_groups:
-            group["lr"] = self.warmup_lr * min(1.0, (self.step + 1) / 50)
+            group["lr"] = self.warmup_lr * self.rate_scale * min(1.0, (self.step + 1) / 50)
         _, logits = self.discriminator(augment(batch.image, self.draws()))
         loss = domain_loss(logits, batch.label, batch.source, self.labels)
         optimizer.zero_grad()

@@ -55,6 +55,28 @@ def main(config: Plain) -> Path:
     data = build_data(config)
     data.setup("fit")
     data.processes = count_processes(config["trainer"])
+    while True:
+        run, chosen = fit(config, data, console, resume)
+        if not any(callback.again for callback in chosen):
+            break
+        # As any resume, from the checkpoint that the callback has put there.
+        config = {**config, "resume": str(run.folder)}
+        resume = checkpoints.load(checkpoints.newest(run.folder))
+    if run.method.global_rank == 0:
+        finish(run, chosen)
+    if run.stop.exit_code:
+        raise SystemExit(run.stop.exit_code)
+    return run.folder
+
+
+def fit(
+    config: Plain, data: DataModule, console: Console, resume: Plain | None
+) -> tuple[Run, list[RunCallback]]:
+    """Train from the beginning or from a checkpoint, to the end or until something stops it.
+
+    Returns:
+        The run and the callbacks that its configuration chose.
+    """
     max_steps = run_length(config, data)
     method = build_method(config, data, max_steps)
     start = resume["stargan"]["step"] if resume else 0
@@ -63,19 +85,21 @@ def main(config: Plain) -> Path:
             f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
         )
     data.start_step, data.max_steps, data.period = start, max_steps, method.n_critic
-    if config["trainer"]["max_minutes"] is not None:
-        method.max_seconds = 60.0 * float(config["trainer"]["max_minutes"])
+    max_minutes = config["trainer"]["max_minutes"]
+    if max_minutes is not None:
+        method.max_seconds = 60.0 * float(max_minutes)
 
-    run_dir = make_run_dir(config)
-    terms = TermLog(run_dir / "metrics.csv", int(config["log"]["every_n_steps"]))
-    run = Run(run_dir, config, data, method, terms, console, resumed=resume is not None)
+    folder = make_run_dir(config)
+    terms = TermLog(folder / "metrics.csv", int(config["log"]["every_n_steps"]))
+    stop = StopCleanly(max_minutes)
+    run = Run(folder, config, data, method, terms, stop, console, resumed=resume is not None)
     chosen = build_callbacks(config["callbacks"], run)
-    trainer, stop = build_trainer(run, chosen, max_steps)
+    trainer = build_trainer(run, chosen, max_steps)
     if resume:
         trainer.callbacks.insert(0, checkpoints.Resume(resume))  # type: ignore[attr-defined]
     if trainer.is_global_zero:
-        (run_dir / "config.yaml").write_text(
-            configs.to_yaml({**config, "resume": None, "run_dir": str(run_dir)}), encoding="utf-8"
+        (folder / "config.yaml").write_text(
+            configs.to_yaml({**config, "resume": None, "run_dir": str(folder)}), encoding="utf-8"
         )
         introduce(run, start, max_steps)
 
@@ -91,11 +115,7 @@ def main(config: Plain) -> Path:
     after = [p.detach().cpu() for p in first.parameters()]
     if config["must_move"] and all(map(torch.equal, before, after)):
         raise UserError("the weights have not moved: trainer.max_steps is below n_critic.")
-    if trainer.is_global_zero:
-        finish(run, chosen, stop)
-    if stop.exit_code:
-        raise SystemExit(stop.exit_code)
-    return run_dir
+    return run, chosen
 
 
 def check(config: Plain) -> None:
@@ -225,9 +245,7 @@ def make_run_dir(config: Plain) -> Path:
     return path
 
 
-def build_trainer(
-    run: Run, chosen: list[RunCallback], max_steps: int
-) -> tuple[pl.Trainer, StopCleanly]:
+def build_trainer(run: Run, chosen: list[RunCallback], max_steps: int) -> pl.Trainer:
     """Lightning's Trainer with the chosen callbacks and those that every run has.
 
     Lightning counts the steps of both optimizers, so it is not told of ``max_steps``: one epoch
@@ -244,7 +262,6 @@ def build_trainer(
     if settings["strategy"] == "auto" and several:
         # D's and G's backward passes each leave the other's parameters unused.
         settings["strategy"] = "ddp_find_unused_parameters_true"
-    stop = StopCleanly(max_minutes)
     folder = run.folder / "checkpoints"
     epochs = saves["every_n_epochs"]
     kept = None if epochs is None else int(epochs) * run.data.steps_per_epoch
@@ -254,7 +271,7 @@ def build_trainer(
         run.terms,
         ProgressBar(max_steps, max_minutes, run.terms, run.console),
         Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"]), kept),
-        stop,
+        run.stop,
         RanksAgree(),
     ]
     loggers = (
@@ -279,7 +296,7 @@ def build_trainer(
         raise UserError(
             f"the trainer refuses its settings: {configs.first_sentence(error)}."
         ) from error
-    return trainer, stop
+    return trainer
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -309,9 +326,10 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
 
 
-def finish(run: Run, chosen: list[RunCallback], stop: StopCleanly) -> None:
+def finish(run: Run, chosen: list[RunCallback]) -> None:
     """Export what was trained, judge it where the truth is known, write the report."""
     config, data, method, console = run.config, run.data, run.method, run.console
+    stop = run.stop
     path = checkpoints.export(method, run.folder)
     cut_short = stop.exit_code != 0
     scores: Scores = {}

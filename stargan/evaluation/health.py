@@ -1,0 +1,459 @@
+"""The monitors: what is wrong with a run, told from the rows of its log alone.
+
+So the same code watches a run while it trains, reads a finished one (``stargan health``), and takes
+up its state on a resume: by reading the rows that are there.
+
+A monitor has an opinion on every row, bad or fine, from ``grace`` generator steps on; a trouble is
+announced when it has lasted ``patience`` generator steps, and so is its end. Where one trouble
+explains another, the other has no opinion: a discriminator that wins leaves G's images alike, but
+that is not mode collapse, which is said of images that fool it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from stargan.losses.adversarial import Scale
+from stargan.metrics.convergence import Persistence, exploded, oscillation, rise, vanished
+
+Row = Mapping[str, float]
+
+# D's accuracy counts as saturated when it ranks so many pairs of real and fake right.
+SATURATED = 0.98
+# A D that is worse than one that always says "half" has lost its hold, from this many times on.
+TOO_HIGH = 2.0
+# No D that has learned in measured steps gives G's images one chance in 8 to the power of this.
+OVERSHOT = 50.0
+# A critic's distance, which has no scale of its own, has grown when it is so many times its usual.
+GROWN = 3.0
+# Bits of Jensen-Shannon divergence from which samples are another thing than the data.
+FAR = 0.4
+# Rows that a usual value or an oscillation is taken from.
+WINDOW = 64
+# Below this mean difference on the [-1, 1] scale a person sees no difference between two images:
+# half a grey level of 255.
+NO_EFFECT = 0.004
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The beginning or the end of a trouble.
+
+    Attributes:
+        step: when it was noticed.
+        monitor: its name.
+        event: ``trouble`` or ``recovered``.
+        since: the step of the first bad row.
+        evidence: figures, in words.
+    """
+
+    step: int
+    monitor: str
+    event: str
+    since: int
+    evidence: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a line of health.jsonl."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a run at a row.
+
+    Attributes:
+        rows: of the log so far; what was not logged is not in them.
+        scale: of the adversarial loss; None for a critic.
+        patience: steps that trouble must last.
+        judged: index of the first row after the grace.
+    """
+
+    rows: Sequence[Row]
+    scale: Scale | None
+    patience: int
+    judged: int
+
+    def now(self, name: str) -> float:
+        """The latest value, of this row or of the last one that had it; NaN if there is none."""
+        return next((row[name] for row in reversed(self.rows[-20:]) if name in row), math.nan)
+
+    def values(self, name: str, count: int = WINDOW) -> list[float]:
+        """Of the last ``count`` rows after the grace, the oldest first."""
+        first = max(self.judged, len(self.rows) - count)
+        return [row[name] for row in self.rows[first:] if name in row]
+
+    def usual(self, name: str) -> float:
+        """The median over all rows after the grace; NaN below ten of them."""
+        values = self.values(name, len(self.rows))
+        finite = [v for v in values if math.isfinite(v)]
+        return median(finite) if len(finite) >= 10 else math.nan
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """Whether a row is bad, and the figures that say so."""
+
+    bad: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """One thing that can go wrong.
+
+    Attributes:
+        name: its word in logs and tables.
+        title: what is wrong, in plain words.
+        cures: what usually helps.
+        curves: the columns of the log in which it is seen.
+        judge: its opinion; None when the log does not have what it needs.
+        explained_by: troubles of which this one would only be a consequence; they come earlier in
+            ``MONITORS``.
+        at_once: whether a single row is enough.
+    """
+
+    name: str
+    title: str
+    cures: str
+    curves: tuple[str, ...]
+    judge: Callable[[History], Opinion | None]
+    explained_by: tuple[str, ...] = ()
+    at_once: bool = False
+
+
+def diverged(history: History) -> Opinion | None:
+    """A term or gradient that is NaN or infinite."""
+    row = history.rows[-1]
+    bad = [n for n, v in row.items() if n[:2] in ("D/", "G/", "C/", "gr") and not math.isfinite(v)]
+    return Opinion(bool(bad), f"{' and '.join(bad)} not finite" if bad else "all terms finite")
+
+
+def discriminator_wins(history: History) -> Opinion | None:
+    """D's loss near zero, its accuracy saturated, G's loss at the level of the beaten."""
+    d, g, rank = (history.now(n) for n in ("D/adv", "G/adv", "D/rank"))
+    if math.isnan(d) or math.isnan(g):
+        return None
+    saturated = math.isnan(rank) or rank > SATURATED
+    ranks = "" if math.isnan(rank) else f", it ranks {rank:.1%} of the pairs right"
+    if history.scale is not None:
+        share = d / history.scale.guessing
+        bad = d < history.scale.sure and g > history.scale.beaten and saturated
+        grown = rise(history.values("G/adv", len(history.rows)), 5)
+        higher = f" ({grown:.1f} times its best)" if grown >= 1.05 else ""
+        words = f"D's loss {d:.3g} ({share:.0%} of guessing){ranks}; G's loss {g:.3g}{higher}"
+        return Opinion(bad, words)
+    usual = history.usual("D/adv")
+    bad = saturated and -d > GROWN * abs(usual)
+    return Opinion(bad, f"the critic's distance {-d:.3g}, usually {-usual:.3g}{ranks}")
+
+
+def losses_explode(history: History) -> Opinion | None:
+    """Over ten rows D's mean loss is above that of guessing, or G's beyond any chance."""
+    values = history.values("D/adv", 10)
+    if history.scale is None or not values:
+        return None
+    lost = history.values("G/adv", 10)
+    mean, beaten = sum(values) / len(values), sum(lost) / len(lost) if lost else 0.0
+    times = mean / history.scale.guessing
+    words = f"D's loss {mean:.3g} on average, {times:.1f} times that of guessing; G's {beaten:.3g}"
+    return Opinion(times > TOO_HIGH or beaten > OVERSHOT * history.scale.beaten, words)
+
+
+def discriminator_blind(history: History) -> Opinion | None:
+    """D does hardly better than guessing, while its bins say that the fakes are far off."""
+    d, rank, jsd = (history.now(n) for n in ("D/adv", "D/rank", "samples/jsd"))
+    if math.isnan(rank) or math.isnan(jsd) or math.isnan(d):
+        return None
+    # Fakes ranked above the real images are another thing: a D that is fooled.
+    guesses = abs(rank - 0.5) < 0.15
+    if history.scale is not None:
+        guesses = guesses and abs(d / history.scale.guessing - 1) < 0.05
+    words = f"D ranks {rank:.1%} of the pairs right (guessing: 50%)"
+    return Opinion(guesses and jsd > FAR, f"{words}, although the bins diverge by {jsd:.2f} bits")
+
+
+def gradients_explode(history: History) -> Opinion | None:
+    """Gradients a hundred times what is usual in this run."""
+    opinions = []
+    for letter in ("G", "D", "C"):
+        name = f"grad/{letter}"
+        rms, usual = history.now(name), history.usual(name)
+        if not math.isnan(rms) and not math.isnan(usual):
+            words = f"{letter}'s gradients {rms:.2g}, usually {usual:.2g}"
+            opinions.append(Opinion(exploded(rms, usual), words))
+    return worst(opinions)
+
+
+def gradients_vanish(history: History) -> Opinion | None:
+    """Gradients so small that Adam's steps fade out."""
+    opinions = []
+    for letter in ("G", "D", "C"):
+        rms = history.now(f"grad/{letter}")
+        if not math.isnan(rms):
+            words = f"root mean square of {letter}'s gradients {rms:.2g}"
+            opinions.append(Opinion(vanished(rms), words))
+    return worst(opinions)
+
+
+def oscillates(history: History) -> Opinion | None:
+    """A strong wave in D's loss."""
+    values = history.values("D/adv")
+    if len(values) < WINDOW or not all(map(math.isfinite, values)):
+        return None
+    strength, period = oscillation(values)
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / len(values))
+    level = history.scale.guessing if history.scale is not None else abs(mean)
+    steps = history.rows[-1]["step"] - history.rows[-2]["step"]
+    words = (
+        f"D's loss swings by {deviation:.2g} around {mean:.2g}, "
+        f"every {period * steps:g} steps (strength {strength:.2f})"
+    )
+    return Opinion(strength > 0.6 and deviation > 0.25 * level, words)
+
+
+def mode_collapse(history: History) -> Opinion | None:
+    """Images that are alike, or of a few kinds only, although they fool D."""
+    names = ("spread", "bins", "jsd", "ndb", "duplicates")
+    read = {n: history.now(f"samples/{n}") for n in names}
+    if any(map(math.isnan, read.values())):
+        return None
+    alike = read["spread"] < 0.5
+    few = read["bins"] < 1 / 3 and read["jsd"] > FAR
+    twins = read["duplicates"] > 0.5
+    words = (
+        f"distances between samples {read['spread']:.2f} of those of the data, bins in use "
+        f"{read['bins']:.0%}, {read['ndb']:.0%} of the bins differ, divergence "
+        f"{read['jsd']:.2f}, near twins {read['duplicates']:.0%}"
+    )
+    return Opinion(alike or few or twins, words)
+
+
+def label_ignored(history: History) -> Opinion | None:
+    """Two labels give the same picture."""
+    effect = history.now("label_effect")
+    if math.isnan(effect):
+        return None
+    words = f"two labels change the same image by {effect:.4f} on average (scale [-1, 1])"
+    return Opinion(effect < NO_EFFECT, words)
+
+
+def input_ignored(history: History) -> Opinion | None:
+    """Two images give the same picture."""
+    effect = history.now("input_effect")
+    if math.isnan(effect):
+        return None
+    return Opinion(
+        effect < 0.1, f"outputs of different images differ by {effect:.0%} of what these do"
+    )
+
+
+def colour_drift(history: History) -> Opinion | None:
+    """Images come back under their own labels with another mean colour."""
+    drift = history.now("colour_drift")
+    if math.isnan(drift):
+        return None
+    words = f"under their own labels images come back {drift:.2f} off in colour (scale [-1, 1])"
+    return Opinion(drift > 0.15, words)
+
+
+def background_drift(history: History) -> Opinion | None:
+    """Images come back under their own labels with another margin."""
+    drift = history.now("background_drift")
+    if math.isnan(drift):
+        return None
+    words = f"under their own labels the margin of images changes by {drift:.2f} (scale [-1, 1])"
+    return Opinion(drift > 0.25, words)
+
+
+def worst(opinions: Sequence[Opinion]) -> Opinion | None:
+    """The bad ones in one, else the first; None of none."""
+    bad = [o.evidence for o in opinions if o.bad]
+    if bad:
+        return Opinion(True, "; ".join(bad))
+    return opinions[0] if opinions else None
+
+
+MONITORS = (
+    Monitor(
+        "diverged",
+        "the run has diverged",
+        "take an earlier checkpoint and a lower learning rate; full precision "
+        "(trainer.precision=32-true); see where it began with debug=anomaly",
+        ("D/adv", "G/adv"),
+        diverged,
+        at_once=True,
+    ),
+    Monitor(
+        "losses_explode",
+        "losses explode: the networks overshoot each other",
+        "a learning rate ten times lower, beta1 of 0.5, larger batches; least squares or hinge "
+        "instead of cross entropy bound what one step can do",
+        ("D/adv", "G/adv"),
+        losses_explode,
+        ("diverged",),
+    ),
+    Monitor(
+        "discriminator_wins",
+        "the discriminator wins: convergence failure",
+        "more capacity for G or less for D, a lower discriminator_lr, R1 or dropout in D, smaller "
+        "n_critic; if it comes after a good time, go back to a checkpoint from before",
+        ("D/adv", "G/adv", "D/rank"),
+        discriminator_wins,
+        ("diverged", "losses_explode"),
+    ),
+    Monitor(
+        "discriminator_blind",
+        "the discriminator cannot tell real from fake, although they are far apart",
+        "more capacity or larger kernels for D, a higher discriminator_lr, less dropout; a D that "
+        "sees too little teaches G nothing",
+        ("D/rank", "samples/jsd"),
+        discriminator_blind,
+        ("diverged", "losses_explode"),
+    ),
+    Monitor(
+        "gradients_explode",
+        "gradients explode",
+        "a lower learning rate, a smaller weight of the penalty, normalised layers, full precision",
+        ("grad/G", "grad/D"),
+        gradients_explode,
+        ("diverged", "losses_explode"),
+    ),
+    Monitor(
+        "gradients_vanish",
+        "gradients vanish",
+        "a non-saturating loss, LeakyReLU instead of ReLU, fewer layers, a D that is less sure",
+        ("grad/G", "grad/D"),
+        gradients_vanish,
+        ("diverged", "discriminator_wins", "losses_explode"),
+    ),
+    Monitor(
+        "oscillates",
+        "D and G chase each other",
+        "a lower learning rate, beta1 of 0.5 or 0, R1, an average of G (ema_decay=0.999)",
+        ("D/adv", "G/adv"),
+        oscillates,
+        ("diverged", "discriminator_wins", "losses_explode"),
+    ),
+    Monitor(
+        "mode_collapse",
+        "mode collapse: few different images, and they fool the discriminator",
+        "a lower generator_lr or a higher discriminator_lr, more n_critic, larger batches, R1; "
+        "more noise dimensions",
+        ("samples/spread", "samples/bins", "samples/jsd"),
+        mode_collapse,
+        ("diverged", "discriminator_wins", "losses_explode", "discriminator_blind"),
+    ),
+    Monitor(
+        "input_ignored",
+        "the input has no effect: the same picture for all",
+        "a higher lambda_rec; a lower learning rate",
+        ("input_effect",),
+        input_ignored,
+        ("diverged",),
+    ),
+    Monitor(
+        "label_ignored",
+        "the label has no effect",
+        "usual causes: classes named train and test, padding that cancels the condition, "
+        "lambda_rec or another penalty on the change too high, lambda_cls too low, too few steps",
+        ("label_effect",),
+        label_ignored,
+        ("diverged", "input_ignored"),
+    ),
+    Monitor(
+        "colour_drift",
+        "colours drift",
+        "a higher lambda_rec, a penalty on the colour of the change (method=stargan_modern has "
+        "lambda_colour), a lower learning rate",
+        ("colour_drift",),
+        colour_drift,
+        ("diverged", "input_ignored"),
+    ),
+    Monitor(
+        "background_drift",
+        "backgrounds drift",
+        "a higher lambda_rec, a generator with a mask (method=stargan_modern), a tighter crop",
+        ("background_drift",),
+        background_drift,
+        ("diverged", "input_ignored", "colour_drift"),
+    ),
+)
+BY_NAME = {monitor.name: monitor for monitor in MONITORS}
+
+
+class Health:
+    """All monitors over a run.
+
+    Args:
+        scale: of the adversarial loss; None for a critic and for methods without a game.
+        n_critic: discriminator steps per generator step.
+        grace: generator steps before anything is said.
+        patience: generator steps that a trouble, and a recovery, must last.
+    """
+
+    def __init__(
+        self, scale: Scale | None, n_critic: int = 1, grace: int = 200, patience: int = 200
+    ) -> None:
+        self.scale = scale
+        self.grace = grace * n_critic
+        self.patience = patience * n_critic
+        self.rows: list[Row] = []
+        self.first: int | None = None
+        self.judged: int | None = None
+        self.watches = {
+            m.name: Persistence(0, 1) if m.at_once else Persistence(self.patience) for m in MONITORS
+        }
+        self.troubles: dict[str, Finding] = {}
+        """Those that last, by monitor."""
+        self.opinions: dict[str, Opinion] = {}
+        """Of the last row."""
+
+    def read(self, row: Row) -> list[Finding]:
+        """One row more: what begins and what ends with it."""
+        self.rows.append(row)
+        step = int(row["step"])
+        if self.first is None and ("G/adv" in row or "D/adv" not in row):
+            # A warm-up of D alone does not count; a method without D has none.
+            self.first = step if "G/adv" in row or not any(n[:2] == "D/" for n in row) else None
+        on_time = self.first is not None and step - self.first >= self.grace
+        if on_time and self.judged is None:
+            self.judged = len(self.rows) - 1
+        history = History(self.rows, self.scale, self.patience, self.judged or 0)
+        found = []
+        self.opinions = {}
+        for monitor in MONITORS:
+            if not on_time and not monitor.at_once:
+                continue
+            explained = any(
+                n in self.troubles or (n in self.opinions and self.opinions[n].bad)
+                for n in monitor.explained_by
+            )
+            opinion = None if explained else monitor.judge(history)
+            if opinion is None:
+                continue
+            self.opinions[monitor.name] = opinion
+            watch = self.watches[monitor.name]
+            since = watch.since
+            event = watch.update(step, opinion.bad)
+            if event == "began":
+                assert watch.since is not None
+                finding = Finding(step, monitor.name, "trouble", watch.since, opinion.evidence)
+                self.troubles[monitor.name] = finding
+                found.append(finding)
+            elif event == "ended":
+                assert since is not None
+                del self.troubles[monitor.name]
+                found.append(Finding(step, monitor.name, "recovered", since, opinion.evidence))
+        return found
+
+    @property
+    def clear(self) -> bool:
+        """Whether there are opinions, and none of the recent ones is bad."""
+        recent = [bad for watch in self.watches.values() for _, bad in watch.opinions]
+        return self.judged is not None and not any(recent)
