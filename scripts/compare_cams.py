@@ -1,6 +1,6 @@
 """Trains the networks of class activation maps on the embedded faces and compares them.
 
-    python scripts/compare_cams.py runs/cams            about 25 minutes of one CPU core
+    python scripts/compare_cams.py runs/cams            about half an hour of one CPU core
     python scripts/compare_cams.py runs/cams resnet18   only this one; the table has what is there
 
 Every network: the same joint data (attributes and expressions of drawn faces, 96 px), the same

@@ -290,3 +290,14 @@ def test_grey_images_have_one_channel(tmp_path: Path) -> None:
     assert "grey" not in colour.describe()[0]
     with pytest.raises(UserError, match="channels=2"):
         files(tmp_path, channels=2)
+
+
+def test_a_mixed_batch_must_be_shared_out_evenly(drawn: Path) -> None:
+    make = partial(SyntheticFaces, size=16, count={"train": 4, "test": 2}, cache_dir=drawn)
+    two = {kind: partial(make, kind=kind) for kind in ("attributes", "expressions")}
+    with pytest.raises(UserError, match="multiple of 2"):
+        DataModule(two, 16, batch_size=5, mixed=True)
+    data = DataModule(two, 16, batch_size=4, mixed=True, max_steps=1)
+    (batch,) = data.train_dataloader()
+    assert batch.source.tolist() == [0, 0, 1, 1]
+    assert (batch.label.bool() & ~data.labels.known(batch.source)).sum() == 0
