@@ -360,8 +360,8 @@ MONITORS = (
     Monitor(
         "label_ignored",
         "the label has no effect",
-        "usual causes: classes named train and test, padding that cancels the condition, "
-        "lambda_rec or another penalty on the change too high, lambda_cls too low, too few steps",
+        "class folders not named train and test, zero padding where the condition enters, a lower "
+        "lambda_rec or other penalty on the change, a higher lambda_cls, more steps",
         ("label_effect",),
         label_ignored,
         ("diverged", "input_ignored"),
