@@ -398,7 +398,7 @@ class Health:
     """
 
     def __init__(
-        self, scale: Scale | None, n_critic: int = 1, grace: int = 200, patience: int = 200
+        self, scale: Scale | None, n_critic: int = 1, grace: int = 1000, patience: int = 300
     ) -> None:
         self.scale = scale
         self.grace = grace * n_critic
