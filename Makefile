@@ -29,11 +29,14 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" lint-imports
 
+# A process per core with one thread each: many threads on small tensors only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+
 test: check
-	$(BIN)/pytest
+	$(PYTEST)
 
 fast: $(VENV)/dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Without a browser the tests that need one are skipped; with CI=true they fail instead.
 browser:

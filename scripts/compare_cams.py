@@ -13,7 +13,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stargan import cli
+import torch
+
+from stargan import cam, cli, configs
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.localisation import Case, locate_labels, summarise
+from stargan.judge import Judge, open_judge
+from stargan.metrics.classification import reading
+from stargan.tasks.evaluate import evaluation_data
 
 NETWORKS: dict[str, list[str]] = {
     "alexnet": [],
@@ -22,7 +29,7 @@ NETWORKS: dict[str, list[str]] = {
     # A quarter of the channels: the whole VGG is sixteen times as much work.
     "vggnet_gap": ["method.classifier.width=0.25"],
     "googlenet_gap": [],
-    "resnet18": [],
+    "resnet18": ["method.classifier.imagenet_scale=false"],
 }
 SETTINGS = [
     *("experiment=demo_classifier", "data=attributes_expressions", "data.mixed=true"),
@@ -43,19 +50,93 @@ def data_settings() -> list[str]:
 
 def train(name: str, run: Path) -> None:
     """Train one network, or go on where it stopped."""
-    if (run / "classifier.safetensors").is_file():
-        return
     if (run / "checkpoints" / "last.ckpt").is_file():
-        cli.run(["train", f"resume={run}"])
+        steps = configs.load_yaml(run / "config.yaml")["trainer"]["max_steps"]
+        if open_judge(run).training["steps"] < steps:
+            cli.run(["train", f"resume={run}"])
         return
     words = [*SETTINGS, *data_settings(), *NETWORKS[name], f"network={name}", f"run_dir={run}"]
     cli.run(["train", *words])
+
+
+def compare(folder: Path) -> list[str]:
+    """Markdown tables of all networks that are there."""
+    runs = [n for n in NETWORKS if (folder / n / "classifier.safetensors").is_file()]
+    classified = [
+        "| network | parameters | maps | hair | Male | Young | expressions |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
+    located = [
+        "| network | label | top-1 loc. error | top-5 | class known | mean IoU | loc. error, IoU "
+        "at 50 % | peak inside | area |",
+        "|---|---|---:|---:|---:|---:|---|---:|---:|",
+    ]
+    data: DataModule | None = None
+    for name in runs:
+        judge = open_judge(folder / name)
+        if data is None:
+            config = configs.compose("train", [*SETTINGS, *data_settings()])
+            data = evaluation_data(config["data"], judge)
+        classified.append(f"| {name} | {size_of(judge)} | {' | '.join(errors(judge, data))} |")
+        if hasattr(judge.network, "maps"):
+            located += [f"| {name} | {row}" for row in figures(judge, data)]
+    return ["Classification error.", "", *classified, "", "Localisation.", "", *located]
+
+
+def size_of(judge: Judge) -> str:
+    """Parameters, and the side of the maps."""
+    millions = sum(p.numel() for p in judge.network.parameters()) / 1e6
+    if not hasattr(judge.network, "maps"):
+        return f"{millions:.1f}M | none"
+    side = cam.label_maps(judge, torch.zeros(1, 3, *judge.size)).shape[-1]
+    return f"{millions:.1f}M | {side} x {side}"
+
+
+def errors(judge: Judge, data: DataModule) -> list[str]:
+    """Classification error: of the hair colour, Male, Young and the expression."""
+    found = []
+    for i, name in enumerate(data.test):
+        read, label = [], []
+        for batch in data.test_batches(name, 64):
+            read.append(judge.read(batch.image, i))
+            label.append(batch.label[:, data.labels.slices[i]])
+        one = reading(torch.cat(read), torch.cat(label), data.labels.spaces[i])
+        found += [1 - table.accuracy for table in one.confusions]
+        if not data.labels.spaces[i].categorical:
+            found += [1 - one.accuracy[n] for n in ("Male", "Young")]
+    return [f"{value:.1%}" for value in found]
+
+
+def figures(judge: Judge, data: DataModule) -> list[str]:
+    """Localisation of Blond_Hair, of all hair, and of the expressions; the rest of each row."""
+    rows = []
+    for name in data.test:
+        cases, strict = (locate_labels(judge, data, name, share) for share in (cam.SHARE, 0.5))
+        hair = [n for n in data.labels.spaces[list(data.test).index(name)].names if "Hair" in n]
+        groups = {"Blond_Hair": ["Blond_Hair"], "hair": hair} if hair else {"expressions": None}
+        for title, names in groups.items():
+            few = [summarise(title, chosen(c, names)) for c in (cases, strict)]
+            one, other = few
+            top5 = "-" if one.located5 is None else f"{one.located5:.1%}"
+            rows.append(
+                f"{title} | {one.located1:.1%} | {top5} | {one.known:.1%} | {one.overlap:.2f} | "
+                f"{other.known:.1%}, {other.overlap:.2f} | {one.hit:.1%} | {one.area:.1%} |"
+            )
+    return rows
+
+
+def chosen(cases: list[Case], names: list[str] | None) -> list[Case]:
+    """The cases of some labels, or all."""
+    return [c for c in cases if names is None or c.label in names]
 
 
 def main(folder: Path, names: list[str]) -> None:
     """Train what is missing of ``names``, then compare all that is there."""
     for name in names:
         train(name, folder / name)
+    lines = compare(folder)
+    (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def overlay(image: Tensor | Image.Image, maps: Tensor) -> Image.Image:
 
 
 def localise(maps: Tensor, share: float = SHARE) -> list[Box | None]:
-    """The box that each map draws: of the largest component above a share of its maximum.
+    """The box of each map: of the largest connected part above a share of the map's maximum.
 
     Args:
         maps: ``(B, H, W)``, signed or in [0, 1].

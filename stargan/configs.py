@@ -36,7 +36,7 @@ PATH_KEYS = (
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
-TEXT_KEYS = ("to", "name", "known", "host", "root_path")
+TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -65,7 +65,8 @@ def options(group: str) -> dict[str, str]:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
         words = [line.lstrip("# ") for line in lines if "@package" not in line]
         name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
-        found[name] = words[0] if words else ""
+        if name != "base":  # what the others build on, no choice by itself
+            found[name] = words[0] if words else ""
     return found
 
 

@@ -41,6 +41,9 @@ EXTENSIONS = frozenset(
 )
 """What counts as an image in a folder, in lower case. A file named outright may be anything."""
 
+CROP_TOLERANCE = 1.25
+"""How much larger than the training's crop a photo may be and still be framed like its photos."""
+
 _TILE = 96  # Captions stay readable below a tile of this many pixels.
 _GAP = 8
 _INK = (32, 32, 36)
@@ -164,6 +167,25 @@ def crop_resize(image: Image.Image, size: tuple[int, int], crop: int | None = No
     left = round((image.width - wide) / 2)
     image = image.crop((left, top, left + wide, top + tall))
     return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def frame(image: Image.Image, size: tuple[int, int], crops: Iterable[int | None]) -> Image.Image:
+    """A photo as a trained network sees it: RGB, upright, cropped, of the network's image size.
+
+    The rule, here and nowhere else: a photo that is framed like the training's (its shorter
+    side is from 1 to 1.25 times the training's crop) gets that same centre crop. Any other
+    photo gets the largest centre crop of the network's aspect ratio, since a crop in pixels
+    says nothing of a photo of another size.
+
+    Args:
+        image: any PIL image.
+        size: ``(height, width)`` of the result.
+        crops: the training's centre crops in pixels, None for the largest.
+    """
+    image = to_rgb(image)
+    side = min(image.size)
+    fits = (c for c in crops if c and c <= side <= CROP_TOLERANCE * c)
+    return crop_resize(image, size, next(fits, None))
 
 
 def to_tensor(image: Image.Image) -> Tensor:

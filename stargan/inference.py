@@ -24,9 +24,6 @@ from stargan.export import Model, hub, open_model
 from stargan.export.folder import save_folder
 from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
 
-CROP_TOLERANCE = 1.25
-"""How much larger than the training's crop a photo may be and still be framed like its photos."""
-
 Wish = str | Edits
 """``"Blond_Hair,Young=0"`` or ``{"Blond_Hair": 1, "Young": 0}``."""
 
@@ -251,17 +248,8 @@ class Translator:
         return self.model(image, label, source)
 
     def prepare(self, image: Image.Image) -> Image.Image:
-        """A photo as the networks see it: RGB, upright, cropped, of the model's image size.
-
-        The rule, here and nowhere else: a photo that is framed like the training's (its shorter
-        side is from 1 to 1.25 times the training's crop) gets that same centre crop. Any other
-        photo gets the largest centre crop of the model's aspect ratio, since a crop in pixels
-        says nothing of a photo of another size.
-        """
-        image = images.to_rgb(image)
-        side = min(image.size)
-        fits = (c for c in self.model.crops.values() if c and c <= side <= CROP_TOLERANCE * c)
-        return images.crop_resize(image, self.image_size, next(fits, None))
+        """A photo as the networks see it, see ``images.frame``."""
+        return images.frame(image, self.image_size, self.model.crops.values())
 
     def _translate_batch(
         self,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stargan.contracts import Plain, UserError
 from stargan.export import find_device, open_parts
-from stargan.labels import JointLabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace
 
 
 @dataclass(eq=False)
@@ -94,6 +94,26 @@ class Judge:
             f"the judge reads other labels ({known}) than '{wanted.name}' has "
             f"({', '.join(wanted.names)}): train one on the same labels."
         )
+
+    def column(self, space: LabelSpace, name: str) -> int:
+        """The judge's own number of a label of another label space.
+
+        Of several spaces of the judge that have the label, the one named like the other space.
+
+        Raises:
+            UserError: none has it, or several and none of that name.
+        """
+        having = [i for i, own in enumerate(self.labels.spaces) if name in own.names]
+        named = [i for i in having if self.labels.spaces[i].name == space.name]
+        found = named or having
+        if len(found) != 1:
+            known = "; ".join(", ".join(own.names) for own in self.labels.spaces)
+            many = "has several labels" if found else "does not know"
+            raise UserError(
+                f"the judge {many} '{name}'; it reads {known}: give judge= of one that was trained "
+                f"on the labels of '{space.name}'."
+            )
+        return self.labels.slices[found[0]].start + self.labels.spaces[found[0]].index(name)
 
 
 def open_judge(path: str | Path, device: str | torch.device = "cpu") -> Judge:

@@ -340,17 +340,6 @@ class JointLabelSpace:
         mask = torch.nn.functional.one_hot(source, len(self.spaces)).to(label)
         return torch.cat([label * self.known(source).to(label), mask], dim=1)
 
-    def masked(self, label: Tensor, mask: Tensor) -> Tensor:
-        """A condition with the labels as they are and any mask, the wrong one included.
-
-        Args:
-            label: ``(B, L)``; mask: ``(B, number of spaces)``.
-
-        Returns:
-            ``(B, condition_size)``.
-        """
-        return torch.cat([label, mask.to(label)], dim=1) if len(self.spaces) > 1 else label
-
     def known(self, source: Tensor) -> Tensor:
         """``(B, L)`` bool: the labels that rows of this source have."""
         table = torch.zeros(len(self.spaces), self.size, dtype=torch.bool, device=source.device)

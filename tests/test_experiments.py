@@ -53,5 +53,6 @@ def test_every_experiment_runs(
             words += [f"data.{source}.count.train=40", f"data.{source}.count.test=20"]
     run = tmp_path / "run"
     cli.run(["train", *words, f"run_dir={run}"])
-    kind = checkpoints.open_method(run).description()["kind"]
+    saved = checkpoints.load(checkpoints.newest(run))["hyper_parameters"]
+    kind = saved["export"]["kind"]
     assert open_parts(run / PRODUCTS[kind], kind).size == (32, 32)

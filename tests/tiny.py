@@ -72,3 +72,17 @@ def write_checkpoint(path: Path, plain: dict[str, Any], seed: int = 0, ema: int 
 def photo(height: int = 40, width: int = 36, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
+
+
+def write_judge(path: Path, *spaces: LabelSpace, size: int = 16) -> Path:
+    labels = JointLabelSpace(spaces)
+    network = {
+        "_target_": "stargan.networks.classifier.SmallClassifier",
+        "image_size": size,
+        "label_size": labels.size,
+        "channels": 4,
+    }
+    image = {"size": [size, size], "crop": {s.name: None for s in spaces}}
+    about = describe(None, network, labels, image, {"method": "classifier"}, kind="classifier")
+    save_export(path, {"classifier": networks.build(network).eval()}, about)
+    return path

@@ -250,6 +250,10 @@ class SyntheticFaces:
 
 def embedded_faces(labels: Sequence[str] | None = None, **settings: Any) -> RegionImages:
     """``SyntheticFaces``, with only some of their labels if ``labels`` names them."""
+    known = SPACES.get(settings.get("kind", "attributes"))
+    if known is not None:
+        for name in labels or ():
+            known.index(name)  # A wrong name is refused before thousands of faces are drawn.
     faces = SyntheticFaces(**settings)
     every = labels is None or tuple(labels) == faces.space.names
     return faces if every else ChosenLabels(faces, labels or ())

@@ -199,7 +199,7 @@ def pairwise_distance(features: Tensor, intervals: bool = False) -> Estimate:
         kept = number - len(out)
         rest = rows.sum() - 2 * rows[out].sum() + distance[out][:, out].sum()
         left_out.append(float(rest / (kept * (kept - 1))))
-    return jackknife_interval(value, left_out, count)
+    return jackknife_interval(value, left_out, count, least=0)
 
 
 def joint_log_probabilities(space: LabelSpace, logits: Tensor) -> Tensor | None:

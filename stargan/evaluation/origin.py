@@ -33,6 +33,6 @@ def data_of(model: str | Path) -> Plain:
     if not isinstance(saved, dict) or "use" not in saved:
         raise UserError(
             f"'{model}' does not say what it was trained on: add data=NAME (and data.root=FOLDER), "
-            f"NAME one of {', '.join(n for n in configs.options('data') if n != 'base')}."
+            f"NAME one of {', '.join(configs.options('data'))}."
         )
     return dict(saved)

@@ -36,6 +36,7 @@ Picture = Image.Image | Tensor
 
 _COLOURS = 6  # curves of one plot that can be told apart: --c0 ... --c5 in the style
 _POINTS = 400  # more points of a curve than this are means of neighbours
+_SENTENCE = 32  # more characters than a figure with its interval
 _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 34
 
@@ -91,7 +92,7 @@ class Page:
             if len(row) != len(columns):
                 raise ValueError(f"a row of {len(row)} cells under {len(columns)} columns")
             cells = [_cell(cell) for cell in row]
-            body += f"<tr><th>{cells[0]}</th>{''.join(f'<td>{c}</td>' for c in cells[1:])}</tr>"
+            body += f"<tr><th>{cells[0]}</th>{''.join(map(_data, row[1:], cells[1:]))}</tr>"
         words = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
         lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
         text = "\n".join(
@@ -259,6 +260,12 @@ def _cell(text: str) -> str:
     return _inline(first) + (f"<small>{_inline(rest)}</small>" if line else "")
 
 
+def _data(text: str, cell: str) -> str:
+    """A table's cell: figures stand to the right, whole sentences wrap."""
+    kind = ' class="words"' if max(map(len, text.split("\n"))) > _SENTENCE else ""
+    return f"<td{kind}>{cell}</td>"
+
+
 def _img(picture: Picture, alt: str) -> str:
     """An ``<img>`` with its data inside: PNG of small pictures, WebP of larger ones."""
     image = images.to_pil(picture) if isinstance(picture, Tensor) else picture.convert("RGB")
@@ -407,6 +414,7 @@ thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bot
 line-height:1.25}
 th:first-child{text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper)}
+td.words{white-space:normal;text-align:left;min-width:14rem}
 small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
 table.grid{font-size:.82rem}
 table.grid th,table.grid td{border:0;padding:2px;text-align:center;white-space:normal;
@@ -431,6 +439,7 @@ svg .end{text-anchor:end}svg .mid{text-anchor:middle}svg .word{fill:var(--ink)}
 background:currentColor}
 @media(max-width:600px){main{padding:12px 12px 48px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
-table.grid img{width:min(var(--tile),72px)}th,td{padding:5px 8px}}
+table.grid img{width:min(var(--tile),72px)}th,td{padding:5px 8px}
+tbody th{white-space:normal;min-width:6rem;max-width:40vw}}
 @media print{.wide{overflow:visible}}
 """.strip()

@@ -87,14 +87,20 @@ def judge_columns(judge: Judge, space: LabelSpace, name: str) -> Tensor:
         for own, part in zip(judge.labels.spaces, judge.labels.slices, strict=True)
         if set(space.names) <= set(own.names)
     ]
-    named = [pair for pair in fits if pair[0].name == space.name]
+    fits = [pair for pair in fits if pair[0].name == space.name] or fits
+    if len(fits) > 1:
+        named = ", ".join(own.name for own, _ in fits)
+        raise UserError(
+            f"several label spaces of the judge {name} ({named}) have the labels of "
+            f"'{space.name}': give a judge of which one is named like it."
+        )
     if not fits:
         known = "; ".join(", ".join(own.names) for own in judge.labels.spaces)
         raise UserError(
             f"the judge {name} reads {known}, but the model changes {', '.join(space.names)}: "
             "give a judge that was trained on all of the model's labels."
         )
-    own, part = (named or fits)[0]
+    own, part = fits[0]
     return torch.tensor([part.start + own.index(n) for n in space.names])
 
 

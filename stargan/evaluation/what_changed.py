@@ -180,14 +180,21 @@ def _cases(
 
 
 def changed_sheet(
-    judge: Judge,
-    before: Sequence[Image.Image],
-    after: Sequence[Image.Image],
-    label: Sequence[int],
+    before: Image.Image,
+    after: Image.Image,
+    looks: Sequence[tuple[Judge, int]],
     names: Sequence[str],
 ) -> Image.Image:
-    """``changed_rows`` of PIL images of one size as one captioned picture."""
-    one, two = (torch.stack([images.to_tensor(i) for i in side]) for side in (before, after))
-    rows = changed_rows(judge, one, two, torch.tensor(list(label)))
-    whole = [[tile for tile in row if tile is not None] for row in rows]
-    return images.grid(whole, changed_columns(judge), list(names))
+    """What a translation changed, a row for each label that was asked for.
+
+    Args:
+        before, after: of one size.
+        looks: for each label a judge with maps, and the judge's own number of the label.
+        names: of the labels.
+    """
+    one, two = images.to_tensor(before)[None], images.to_tensor(after)[None]
+    rows: list[list[Tensor | Image.Image]] = []
+    for judge, label in looks:
+        (row,) = changed_rows(judge, one, two, torch.tensor([label]))
+        rows.append([tile for tile in row if tile is not None])
+    return images.grid(rows, changed_columns(looks[0][0]), list(names))

@@ -84,7 +84,9 @@ def mean_interval(
     return Estimate(value, low, high, count)
 
 
-def jackknife_interval(value: float, left_out: Sequence[float], count: int) -> Estimate:
+def jackknife_interval(
+    value: float, left_out: Sequence[float], count: int, least: float = -float("inf")
+) -> Estimate:
     """A figure of a whole set with a delete-one-group jackknife interval.
 
     For FID and KID: a bootstrap would draw images twice, which makes both larger than they are.
@@ -93,6 +95,7 @@ def jackknife_interval(value: float, left_out: Sequence[float], count: int) -> E
         value: the figure of all images.
         left_out: the same figure without the first group, the second, ...
         count: number of images.
+        least: the smallest value that the figure can have; an interval begins there at the lowest.
     """
     groups = len(left_out)
     if groups < 2:
@@ -100,7 +103,7 @@ def jackknife_interval(value: float, left_out: Sequence[float], count: int) -> E
     parts = np.asarray(left_out, dtype=np.float64)
     error = float(np.sqrt((groups - 1) / groups * ((parts - parts.mean()) ** 2).sum()))
     reach = float(stats.t.ppf(0.5 + LEVEL / 2, groups - 1)) * error
-    return Estimate(value, value - reach, value + reach, count)
+    return Estimate(value, max(least, value - reach), value + reach, count)
 
 
 def deal(count: int, groups: int) -> list[Tensor]:

@@ -126,7 +126,7 @@ def fid(real: Tensor, fake: Tensor, groups: int = GROUPS) -> Estimate:
     dealt = _dealt(real, fake, groups)
     if count < real.shape[1]:
         left_out = [_fid_of_few(_rest(real, r), _rest(fake, f)) for r, f in dealt]
-        return jackknife_interval(_fid_of_few(real, fake), left_out, count)
+        return jackknife_interval(_fid_of_few(real, fake), left_out, count, least=0)
     whole = Moments.of(real), Moments.of(fake)
     left_out = [
         frechet_distance(
@@ -134,7 +134,7 @@ def fid(real: Tensor, fake: Tensor, groups: int = GROUPS) -> Estimate:
         )
         for r, f in dealt
     ]
-    return jackknife_interval(frechet_distance(*whole), left_out, count)
+    return jackknife_interval(frechet_distance(*whole), left_out, count, least=0)
 
 
 def kid(real: Tensor, fake: Tensor, groups: int = GROUPS) -> Estimate:
@@ -168,7 +168,7 @@ def inception_score(logits: Tensor, groups: int = GROUPS) -> Estimate:
         return Estimate(float("nan"), float("nan"), float("nan"), len(logits))
     logits = logits.double().cpu()
     parts = [_score(_rest(logits, rows)) for rows, _ in _dealt(logits, logits, groups)]
-    return jackknife_interval(_score(logits), parts, len(logits))
+    return jackknife_interval(_score(logits), parts, len(logits), least=1)
 
 
 def inception(path: str | Path, device: str | torch.device = "cpu") -> FeatureNetwork:
@@ -193,7 +193,7 @@ def inception(path: str | Path, device: str | torch.device = "cpu") -> FeatureNe
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise UserError(
-            "inception= needs the network of torch-fidelity: pip install torch-fidelity."
+            "inception= needs the network of torch-fidelity: pip install 'stargan[metrics]'."
         ) from error
     try:
         # It would unpickle whatever the file holds: let it see tensors only.

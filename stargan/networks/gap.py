@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torchvision.models.alexnet import AlexNet as WholeAlexNet
 from torchvision.models.googlenet import GoogLeNet
@@ -22,32 +21,10 @@ from torchvision.models.vgg import make_layers
 
 from stargan.contracts import UserError
 from stargan.networks.blocks import check_image_size
-from stargan.networks.classifier import GAPClassifier
+from stargan.networks.classifier import AsImageNet, GAPClassifier
 
 UNITS = 1024
 """Maps of the added convolution: table 1's networks all have as many."""
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels in [0, 1], as torchvision's weights expect them."""
-
-
-class AsImageNet(nn.Module):
-    """Pixels in [-1, 1] to the scale on which ImageNet's networks were trained."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        deviation = torch.tensor(DEVIATION)[:, None, None]
-        # (x / 2 + 1/2 - mean) / deviation. Constants: no weights, so not in the state.
-        self.register_buffer("scale", 0.5 / deviation, persistent=False)
-        shift = (0.5 - torch.tensor(MEAN)[:, None, None]) / deviation
-        self.register_buffer("shift", shift, persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` to the same shape."""
-        return image * self.scale + self.shift
 
 
 def added(*widths: int) -> nn.Sequential:

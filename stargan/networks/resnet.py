@@ -13,7 +13,7 @@ from torchvision.models.resnet import BasicBlock
 
 from stargan.contracts import UserError
 from stargan.networks.blocks import check_image_size
-from stargan.networks.classifier import GAPClassifier
+from stargan.networks.classifier import AsImageNet, GAPClassifier
 
 
 class ResNet18(GAPClassifier):
@@ -25,6 +25,7 @@ class ResNet18(GAPClassifier):
         channels: width of the first stage; published 64.
         stem_stride: 4 as published (7x7, stride 2, and max pooling); 2 without the pooling; 1 with
             a 3x3 convolution, for images of 32 to 64 pixels.
+        imagenet_scale: bring the pixels to the scale that torchvision's weights expect.
         dropout: of the pooled features in training; published 0.
     """
 
@@ -34,6 +35,7 @@ class ResNet18(GAPClassifier):
         image_size: int | Sequence[int] = 224,
         channels: int = 64,
         stem_stride: int = 4,
+        imagenet_scale: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -44,6 +46,8 @@ class ResNet18(GAPClassifier):
         stride = min(stem_stride, 2)
         # Torchvision's names, so that its weights fit.
         trunk = nn.Sequential()
+        if imagenet_scale:
+            trunk.add_module("scale", AsImageNet())
         stem = nn.Conv2d(3, channels, kernel, stride, kernel // 2, bias=False)
         trunk.add_module("conv1", stem)
         trunk.add_module("bn1", nn.BatchNorm2d(channels))

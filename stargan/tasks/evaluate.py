@@ -131,11 +131,14 @@ def open_subjects(paths: Any, device: torch.device) -> list[Subject]:
     """The models, all with the same labels.
 
     Raises:
-        UserError: one cannot be opened, none is named, labels differ.
+        UserError: one cannot be opened, none or one twice is named, labels differ.
     """
     listed = [Path(str(p)).expanduser() for p in (paths if isinstance(paths, list) else [paths])]
     if not listed:
         raise UserError("model=[] names no model: give one or several.")
+    twice = [p for i, p in enumerate(listed) if p.resolve() in [q.resolve() for q in listed[:i]]]
+    if twice:
+        raise UserError(f"model={twice[0]} is given twice: name every model once.")
     subjects = []
     short = [short_name(p) for p in listed]
     for path, name in zip(listed, short, strict=True):
@@ -170,7 +173,7 @@ def run_terms(path: Path) -> list[dict[str, float]]:
     return read_terms(csv) if csv is not None and csv.is_file() else []
 
 
-def evaluation_data(settings: Plain, model: Model) -> DataModule:
+def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
     """The data of a configuration in the sizes and labels of a model, set up.
 
     Raises:

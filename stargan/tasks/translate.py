@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,10 @@ def translate(cfg: Mapping[str, Any]) -> None:
         cfg["model"], cfg.get("device", "auto"), _whole(cfg.get("batch_size", 16), "batch_size")
     )
     captions = list(translator.labels) if wish is None else [_caption(wish)]
-    changed = [[label] for label in translator.labels] if wish is None else [list(wish)]
-    judge = _judge(cfg, translator, changed) if cfg.get("cam") else None
+    looks: list[list[Look]] = []
+    if cfg.get("cam"):
+        one = _looks(cfg, translator, translator.labels if wish is None else wish)
+        looks = [[look] for look in one] if wish is None else [one]
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
     if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
@@ -94,8 +97,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             ):
                 for image, name in zip(outputs, names[i], strict=True):
                     images.save_png(image, output / name)
-                if judge is not None:
-                    _save_maps(judge, photos[i], outputs, names[i], changed, output)
+                if looks:
+                    _save_maps(photos[i], outputs, names[i], looks, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
                     rows.append([photos[i], *outputs])
                     titles.append(files[i].name)
@@ -123,49 +126,81 @@ def translate(cfg: Mapping[str, Any]) -> None:
 main = translate
 
 
-def _judge(
-    cfg: Mapping[str, Any], translator: Translator, labels: Sequence[Sequence[str]]
-) -> Judge:
-    """The judge whose maps ``cam=true`` shows: the one given, or that of the embedded faces.
+@dataclass(frozen=True)
+class Look:
+    """Whose map of what shows a label.
+
+    Attributes:
+        label: as the user writes it.
+        judge: a judge with maps that knows it.
+        column: the judge's own number of it.
+    """
+
+    label: str
+    judge: Judge
+    column: int
+
+
+def _looks(cfg: Mapping[str, Any], translator: Translator, labels: Iterable[str]) -> list[Look]:
+    """The maps that ``cam=true`` shows, one for each label: of the judge given, or of that of the
+    embedded faces of the label's own space.
 
     Raises:
-        UserError: none, one without maps, one that does not know a label.
+        UserError: no judge, one without maps, one that does not know a label.
     """
-    device = translator.model.device
+    labels = list(labels)
+    places = [translator.spaces.locate(label) for label in labels]
+    needed = sorted({index for index, _ in places})
     if cfg.get("judge"):
-        judge = open_judge(cfg["judge"], device)
+        given = open_judge(cfg["judge"], translator.model.device)
+        judges = dict.fromkeys(needed, given)
     else:
-        # Data sets and Lightning, which translating alone does not need.
-        from stargan.evaluation.origin import data_of
-        from stargan.tasks.evaluate import evaluation_data, own_judge
+        judges = _drawn_judges(translator, needed)
+    for judge in judges.values():
+        check_maps(judge)
+    return [
+        Look(label, judges[i], judges[i].column(translator.spaces.spaces[i], name))
+        for label, (i, name) in zip(labels, places, strict=True)
+    ]
 
-        settings = data_of(cfg["model"])
-        data = evaluation_data(settings, translator.model)
-        source = next(iter(data.test))
-        judge, _ = own_judge(data, source, settings[source], device, Console(stderr=True))
-    check_maps(judge)
-    unknown = [n for row in labels for n in row if n.rpartition(".")[2] not in judge.labels.names]
-    if unknown:
+
+def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Judge]:
+    """For each of these label spaces of a model of embedded faces the judge of its faces.
+
+    Raises:
+        UserError: images that are not embedded faces.
+    """
+    # Data sets and Lightning, which translating alone does not need.
+    from stargan.evaluation.test_set import match_space
+    from stargan.tasks.evaluate import evaluation_data, own_judge
+
+    settings = translator.model.training.get("data")
+    if not isinstance(settings, dict) or any("root" in settings[n] for n in settings["use"]):
         raise UserError(
-            f"the judge does not know {', '.join(dict.fromkeys(unknown))}; it reads "
-            f"{', '.join(judge.labels.names)}: give judge= of one that was trained on them."
+            "cam=true needs judge=, a classifier of the model's labels, as the model is not known "
+            "to come of embedded faces alone: stargan train experiment=*_classifier makes one."
         )
-    return judge
+    data = evaluation_data(settings, translator.model)
+    found = {}
+    for name, split in data.test.items():
+        index = match_space(split.images.space, translator.spaces)
+        if index in needed:
+            place, console = translator.model.device, Console(stderr=True)
+            found[index], _ = own_judge(data, name, settings[name], place, console)
+    return found
 
 
 def _save_maps(
-    judge: Judge,
     photo: Image.Image,
     outputs: Sequence[Image.Image],
     names: Sequence[str],
-    labels: Sequence[Sequence[str]],
+    looks: Sequence[Sequence[Look]],
     folder: Path,
 ) -> None:
     """``<name>_cam.png`` of each output: difference, and where the judge looks."""
-    for image, name, row in zip(outputs, names, labels, strict=True):
-        index = [judge.labels.names.index(label.rpartition(".")[2]) for label in row]
-        count = len(row)
-        sheet = changed_sheet(judge, [photo] * count, [image] * count, index, row)
+    for image, name, row in zip(outputs, names, looks, strict=True):
+        judges = [(look.judge, look.column) for look in row]
+        sheet = changed_sheet(photo, image, judges, [look.label for look in row])
         images.save_png(sheet, folder / f"{Path(name).stem}_cam.png")
 
 

@@ -114,3 +114,25 @@ def test_balanced_choice_is_a_balanced_order() -> None:
     rare[:5, 0] = 1
     rare[50:, 1] = 1
     assert rare[list(islice(balanced_choice(rare, 0), 8))].sum(0).tolist() == [3, 3]
+
+
+def test_mixed_batches_take_their_part_from_every_source() -> None:
+    spaces = [LabelSpace(["a", "b"], name="one"), LabelSpace(["c", "d"], name="two")]
+    labels = [torch.eye(2).repeat(6, 1), torch.eye(2).repeat(3, 1)]
+    sampler = StepSampler(labels, spaces, batch_size=4, max_steps=6, mixed=True)
+    seen: list[list[int]] = [[], []]
+    for batch in sampler:
+        assert [request.source for request in batch] == [0, 0, 1, 1]
+        for request in batch:
+            seen[request.source].append(request.row)
+    # An epoch of the larger, two of the smaller, each a permutation.
+    assert sorted(seen[0]) == list(range(12))
+    assert sorted(seen[1][:6]) == sorted(seen[1][6:]) == list(range(6))
+    # Ranks take different parts; a resumed sampler goes on where it was.
+    ranks = [
+        StepSampler(labels, spaces, 4, 6, mixed=True, rank=r, world_size=2).batch(0) for r in (0, 1)
+    ]
+    rows = [{(q.source, q.row) for q in batch} for batch in ranks]
+    assert not rows[0] & rows[1]
+    later = StepSampler(labels, spaces, 4, 6, start_step=3, mixed=True)
+    assert list(later) == list(sampler)[3:]

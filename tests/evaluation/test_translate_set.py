@@ -20,6 +20,7 @@ from stargan.evaluation.translate_set import (
     Instruments,
     Records,
     Shards,
+    judge_columns,
     judge_instruments,
     translate_set,
 )
@@ -212,6 +213,24 @@ def test_a_judge_of_other_labels_is_refused(data: DataModule) -> None:
     judge = Judge(Memory(faces), JointLabelSpace([faces.space]), (32, 32))
     with pytest.raises(UserError, match="the judge memory reads Black_Hair"):
         judge_instruments(judge, LabelSpace(("Smiling",)), "memory")
+
+
+def test_a_joint_judge_reads_each_space_in_its_own_columns() -> None:
+    faces = LabelSpace(("Male", "Young"), name="faces")
+    moods = LabelSpace(("happy", "sad"), categorical=True, name="moods")
+
+    def columns(space: LabelSpace, *spaces: LabelSpace) -> list[int]:
+        judge = Judge(nn.Linear(1, 1), JointLabelSpace(spaces), (32, 32))
+        return judge_columns(judge, space, "j").tolist()
+
+    assert columns(faces, moods, faces) == [2, 3]
+    assert columns(moods, moods, faces) == [0, 1]
+    assert columns(LabelSpace(("Young", "Male"), name="other"), moods, faces) == [3, 2]
+    again = LabelSpace(moods.names, categorical=True, name="again")
+    assert columns(moods, again, moods) == [2, 3]
+    stranger = LabelSpace(moods.names, categorical=True, name="stranger")
+    with pytest.raises(UserError, match="several label spaces of the judge j"):
+        columns(stranger, again, moods)
 
 
 def test_pairwise_distance_is_the_mean_over_pairs() -> None:

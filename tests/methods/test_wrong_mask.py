@@ -80,7 +80,8 @@ def test_a_label_works_under_its_own_mask_only() -> None:
             label = LABELS.expand(torch.full((64, 1), value), space)
             one_hot = torch.eye(2)[mask].expand(64, -1)
             with torch.inference_mode():
-                outputs.append(method.generator(image, LABELS.masked(label, one_hot)))
+                condition = torch.cat([label, one_hot], dim=1)
+                outputs.append(method.generator(image, condition))
         change = (outputs[1] - outputs[0]).abs().mean((0, 1, 2))
         return torch.stack([change[:8].mean(), change[8:].mean()])
 

@@ -59,6 +59,8 @@ def test_jackknife_of_a_mean_is_the_known_standard_error() -> None:
     error = float(data.std()) / math.sqrt(40)
     assert found.high - found.value == pytest.approx(2.0227 * error, rel=1e-4)  # t, 39 degrees
     assert math.isnan(jackknife_interval(1.0, [1.0], 40).low)
+    assert jackknife_interval(1.0, [0.0, 2.0], 8).low < 0
+    assert jackknife_interval(1.0, [0.0, 2.0], 8, least=0).low == 0
 
 
 def test_deal_gives_every_row_once() -> None:

@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan import cli
 from stargan.contracts import UserError
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.what_changed import changed_sheet
 from stargan.images import grid, open_image
 from stargan.inference import Translator
+from stargan.judge import Judge, open_judge
+from stargan.labels import LabelSpace
+from stargan.tasks import evaluate
 from stargan.tasks import translate as task
 from stargan.tasks.translate import output_names, translate
-from tests.tiny import FACES, MOODS, photo, settings, write_export
+from tests.tiny import FACES, MOODS, photo, settings, write_export, write_judge
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +160,100 @@ def test_refuses_a_configuration_that_cannot_work(cfg: dict[str, Any], tmp_path:
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             translate({**cfg, **changes})
+    assert not Path(cfg["output"]).exists()
+
+
+Looks = list[tuple[list[str], list[str]]]
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """For each sheet: the captions, and of each row ``space.label`` of the judge's map."""
+    seen: Looks = []
+
+    def watch(before: Any, after: Any, looks: Any, names: Any) -> Image.Image:
+        found = []
+        for judge, column in looks:
+            rows = [f"{s.name}.{name}" for s in judge.labels.spaces for name in s.names]
+            found.append(rows[column])
+        seen.append((list(names), found))
+        return changed_sheet(before, after, looks, names)
+
+    monkeypatch.setattr(task, "changed_sheet", watch)
+    return seen
+
+
+def test_cam_shows_the_map_of_every_label_asked_for(
+    cfg: dict[str, Any], tmp_path: Path, looked: Looks
+) -> None:
+    judge = write_judge(tmp_path / "judge.safetensors", MOODS, FACES)
+    cfg |= {"cam": True, "judge": str(judge)}
+    translate({**cfg, "to": "Young=0,happy"})
+    assert looked == [(["Young", "happy"], ["faces.Young", "moods.happy"])] * 3
+    sheets = [f"p{i}_Young-0_happy_cam.png" for i in range(3)]
+    assert set(sheets) <= set(written(cfg))
+    height = open_image(Path(cfg["output"]) / sheets[0]).height
+    looked.clear()
+    one = {**cfg, "input": str(Path(cfg["input"]) / "p0.png"), "output": str(tmp_path / "all")}
+    translate({**one, "to": "all"})
+    assert [found for _, found in looked] == [
+        *([f"faces.{name}"] for name in FACES.names),
+        *([f"moods.{name}"] for name in MOODS.names),
+    ]
+    # A row for each label.
+    assert open_image(tmp_path / "all" / "p0_happy_cam.png").height < height
+
+
+def test_cam_tells_labels_of_one_name_apart(
+    cfg: dict[str, Any], tmp_path: Path, looked: Looks
+) -> None:
+    spaces = [LabelSpace(("happy", "sad"), categorical=True, name=name) for name in ("a", "b")]
+    model = write_export(tmp_path / "two.safetensors", settings(*spaces))
+    cfg |= {"model": str(model), "cam": True, "to": "b.sad"}
+    judge = write_judge(tmp_path / "judge.safetensors", *spaces)
+    translate({**cfg, "judge": str(judge)})
+    assert looked == [(["b.sad"], ["b.sad"])] * 3
+    others = [LabelSpace(s.names, categorical=True, name=f"other_{s.name}") for s in spaces]
+    judge = write_judge(tmp_path / "others.safetensors", *others)
+    with pytest.raises(UserError, match="has several labels 'sad'"):
+        translate({**cfg, "judge": str(judge)})
+
+
+def test_cam_of_embedded_faces_takes_the_judge_of_each_space(
+    cfg: dict[str, Any], tmp_path: Path, looked: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = cli.load("train", ["experiment=demo_joint"], True)["data"]
+    for name in data["use"]:
+        data[name]["count"] = {"train": 8, "test": 8}
+    asked: list[str] = []
+
+    def judge_of(data: DataModule, name: str, *_: Any) -> tuple[Judge, str]:
+        asked.append(name)
+        space = data.test[name].images.space
+        return open_judge(write_judge(tmp_path / f"{name}.safetensors", space)), name
+
+    monkeypatch.setattr(evaluate, "own_judge", judge_of)
+    module = evaluate.build_data({"data": data, "seed": 0})
+    module.setup()
+    plain = settings(*module.labels.spaces)
+    model = write_export(
+        tmp_path / "drawn.safetensors", plain | {"training": {"method": "stargan", "data": data}}
+    )
+    cfg |= {"model": str(model), "cam": True, "judge": None}
+    translate({**cfg, "to": "Male,happy"})
+    assert asked == ["attributes", "expressions"]
+    assert looked == [(["Male", "happy"], ["attributes.Male", "expressions.happy"])] * 3
+    asked.clear()
+    translate({**cfg, "to": "happy"})
+    assert asked == ["expressions"]
+
+
+def test_cam_refuses_a_judge_that_cannot_say(cfg: dict[str, Any], tmp_path: Path) -> None:
+    judge = write_judge(tmp_path / "judge.safetensors", MOODS)
+    with pytest.raises(UserError, match="the judge does not know 'Male'; it reads happy"):
+        translate({**cfg, "to": "Male", "cam": True, "judge": str(judge)})
+    with pytest.raises(UserError, match="cam=true needs judge="):
+        translate({**cfg, "to": "Male", "cam": True})
     assert not Path(cfg["output"]).exists()
 
 

@@ -1,0 +1,237 @@
+"""``stargan cam``: where a judge sees a label; pictures of photos, figures on data with regions."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stargan import cam, images
+from stargan.contracts import Plain, UserError
+from stargan.data.datamodule import DataModule
+from stargan.evaluation.localisation import HEADS, Case, by_label, cells, locate_labels
+from stargan.judge import Judge, open_judge
+from stargan.tasks.evaluate import evaluation_data
+from stargan.tasks.translate import output_names
+
+SHEET = "contact_sheet.png"
+SHEET_ROWS = 64
+SHOWN = 192
+"""Pixels of the shorter side that pictures are enlarged to, so that one sees something."""
+EXAMPLES = 6
+GREEN, RED = (0, 200, 60), (230, 30, 30)
+
+
+def main(config: Plain) -> None:
+    """Maps of photos (``input=``), figures of localisation (``data=``), or both.
+
+    Args:
+        config: what ``configs.compose("cam", ...)`` gives.
+
+    Raises:
+        UserError: anything in ``config`` that cannot be done.
+    """
+    if config["input"] is None and config.get("data") is None:
+        raise UserError("nothing to look at: add input=PHOTO_OR_FOLDER, or data=NAME for figures.")
+    size = config["batch_size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UserError(f"batch_size={size} must be a whole number of at least 1.")
+    if config["on_error"] not in ("skip", "raise"):
+        raise UserError(f"on_error={config['on_error']} is unknown: choose skip or raise.")
+    output = Path(config["output"]).expanduser()
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: give a folder.")
+    judge = open_judge(config["model"], config["device"])
+    cam.check_maps(judge)
+    if config["input"] is not None:
+        show_photos(judge, config, output)
+    if config.get("data") is not None:
+        measure(judge, config, output)
+
+
+def chosen_labels(judge: Judge, words: Any) -> list[int]:
+    """Indices of the labels that ``class=`` names, in the judge's joint labels.
+
+    Raises:
+        UserError: unknown or ambiguous names.
+    """
+    if words in ("all", None, ""):
+        return list(range(judge.labels.size))
+    names = words if isinstance(words, list) else str(words).split(",")
+    found = []
+    for name in names:
+        source, inner = judge.labels.locate(str(name).strip())
+        found.append(judge.labels.slices[source].start + judge.labels.spaces[source].index(inner))
+    return list(dict.fromkeys(found))
+
+
+def titles(judge: Judge) -> list[str]:
+    """The name of each label, ``space.label`` where two spaces share one."""
+    names = judge.labels.names
+    return [
+        n if names.count(n) == 1 else f"{space.name}.{n}"
+        for space in judge.labels.spaces
+        for n in space.names
+    ]
+
+
+def bar(words: str) -> Progress:
+    """A progress bar on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        *(TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def show_photos(judge: Judge, config: Plain, output: Path) -> None:
+    """Write ``<stem>_<label>.png`` for each photo and label, and ``contact_sheet.png``."""
+    labels = chosen_labels(judge, config["class"])
+    files = images.image_files(config["input"])
+    heads = [titles(judge)[i] for i in labels]
+    names = output_names(files, heads, taken=[SHEET])
+    taken = {p.resolve() for p in files}
+    if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
+        raise UserError(f"output={output} would overwrite an input image: choose another folder.")
+    factor = max(1, math.ceil(SHOWN / min(judge.size)))
+    large = (judge.size[0] * factor, judge.size[1] * factor)
+    rows: list[list[Image.Image]] = []
+    sides: list[str] = []
+    skipped: list[str] = []
+    with bar("maps") as progress:
+        task = progress.add_task("", total=len(files))
+        for file, outputs in zip(files, names, strict=True):
+            progress.advance(task)
+            try:
+                photo = images.open_image(file)
+            except UserError:
+                if config["on_error"] == "raise":
+                    raise
+                skipped.append(file.name)
+                continue
+            pixels = images.to_tensor(images.frame(photo, judge.size, judge.crops.values()))[None]
+            maps = cam.enlarge(cam.label_maps(judge, pixels, relative=True)[0], large).cpu()
+            picture = images.frame(photo, large, judge.crops.values())
+            row = [cam.overlay(picture, cam.normalise(maps[i])) for i in labels]
+            for name, image in zip(outputs, row, strict=True):
+                images.save_png(image, output / name)
+            if len(rows) < SHEET_ROWS:
+                rows.append([picture, *row])
+                sides.append(f"{file.name} read as {read_words(judge, pixels)}")
+    done = len(files) - len(skipped)
+    if not done:
+        raise UserError(
+            f"none of the {len(files)} images of '{config['input']}' can be read: "
+            "are they whole, and images at all?"
+        )
+    images.save_png(images.grid(rows, ["input", *heads], sides, 1), output / SHEET)
+    print(f"wrote {done * len(labels)} maps of {done} images to {output}")
+    first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
+    print(f"wrote {output / SHEET}{first}")
+    if skipped:
+        shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        print(f"skipped {len(skipped)} unreadable: {shown}", file=sys.stderr)
+
+
+def read_words(judge: Judge, pixels: torch.Tensor) -> str:
+    """The labels that a judge reads off one image ``(1, 3, H, W)``, of all its spaces."""
+    read = [
+        space.describe(judge.read(pixels, i)[0].cpu())
+        for i, space in enumerate(judge.labels.spaces)
+    ]
+    return ", ".join(words for words in read if words) or "none of its labels"
+
+
+def measure(judge: Judge, config: Plain, output: Path) -> None:
+    """Write ``localisation.md`` and ``localisation_NAME.png``; the figures go to the terminal."""
+    share = config["threshold"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+        raise UserError(f"threshold={share} must be a number from 0 to below 1.")
+    data = evaluation_data(config["data"], judge)
+    lines = [
+        "# Localisation by class activation maps",
+        "",
+        f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
+        f"the largest connected part of a map above {share:.0%} of its maximum with the smallest "
+        "box around all pixels that the label may change. *loc. error*: the class is wrong or the "
+        "boxes' intersection over union is below 0.5. *peak inside*: the map's maximum lies within "
+        "the region, which chance would do as often as *area of the region* says. Top-5 needs more "
+        "than five classes.",
+    ]
+    for name, prepared in data.test.items():
+        with bar(f"maps of {name}") as progress:
+            task = progress.add_task("", total=len(prepared))
+
+            def advance(count: int, progress: Progress = progress, task: Any = task) -> None:
+                progress.update(task, completed=count)
+
+            cases = locate_labels(judge, data, name, share, config["batch_size"], advance)
+        if not cases:
+            raise UserError(f"no test image of '{name}' has a label with a region.")
+        rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
+        picture = output / f"localisation_{name}.png"
+        images.save_png(examples(judge, data, name, cases, share), picture)
+        lines += ["", f"## {name}", "", *table(rows), "", f"![{name}]({picture.name})"]
+        print(f"{name}: {len(prepared):,} test images")
+        print("\n".join(table(rows)) + "\n")
+    (output / "localisation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"wrote {output / 'localisation.md'}")
+
+
+def table(rows: list[list[str]]) -> list[str]:
+    """A Markdown table under ``HEADS``."""
+    return [f"| {' | '.join(row)} |" for row in [list(HEADS), ["---"] + ["---:"] * 9, *rows]]
+
+
+def examples(
+    judge: Judge, data: DataModule, name: str, cases: list[Case], share: float
+) -> Image.Image:
+    """The first images with the map of each label that they have; found box red, true box green."""
+    number = list(data.test).index(name)
+    offset = judge.labels.slices[judge.space_of(data.labels, number)].start
+    space = data.labels.spaces[number]
+    factor = max(1, math.ceil(SHOWN / min(data.image_size)))
+    large = (data.image_size[0] * factor, data.image_size[1] * factor)
+    rows: list[list[Image.Image]] = []
+    for index in list(dict.fromkeys(c.index for c in cases))[:EXAMPLES]:
+        prepared = data.test[name]
+        array, regions = prepared.pixels(index), prepared.regions(index)
+        assert array is not None
+        assert regions is not None
+        small = Image.fromarray(array)
+        picture = small.resize(large[::-1], Image.Resampling.LANCZOS)
+        maps = cam.label_maps(judge, images.to_tensor(small)[None], relative=True)[0]
+        row = [picture]
+        for case in (c for c in cases if c.index == index):
+            i = space.index(case.label)
+            heat = cam.enlarge(maps[offset + i][None], data.image_size).cpu()
+            shown = cam.overlay(picture, cam.normalise(cam.enlarge(heat, large)[0]))
+            draw = ImageDraw.Draw(shown)
+            for box, colour in (
+                (cam.box_of(regions[i]), GREEN),
+                (cam.localise(heat, share)[0], RED),
+            ):
+                if box is not None:
+                    corners = (box.left, box.top, box.right, box.bottom)
+                    x0, y0, x1, y1 = (factor * n for n in corners)
+                    draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=colour, width=3)
+            draw.text(
+                (6, 4),
+                f"{case.label}, IoU {case.overlap:.2f}",
+                fill="white",
+                stroke_width=2,
+                stroke_fill="black",
+                font_size=14,
+            )
+            row.append(shown)
+        rows.append(row)
+    heads = ["input", *["map, true box green, found box red"] * (max(map(len, rows)) - 1)]
+    return images.grid(rows, heads, None, 1)

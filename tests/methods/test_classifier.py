@@ -1,0 +1,135 @@
+"""The classifier learns, goes on exactly, starts from weights, and says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from stargan import checkpoints, cli
+from stargan.callbacks.terms import read_terms
+from stargan.contracts import UserError
+from stargan.judge import open_judge
+from stargan.losses.domain import domain_loss
+from stargan.methods.classifier import Classifier, augmented
+from tests.tiny import FACES, MOODS
+
+
+def words(folder: Path, run: Path, *more: str) -> list[str]:
+    return [
+        *("train", "experiment=folder_classifier", "network=resnet18_small", f"run_dir={run}"),
+        *(f"data.root={folder}", "data.image_size=32", "data.batch_size=6"),
+        *("method.classifier.channels=8", "trainer.accelerator=cpu", "trainer.precision=32-true"),
+        *("log.tensorboard=false", "log.every_n_steps=10", "log.test_every_n_steps=10"),
+        *("checkpoint.every_n_steps=10", "trainer.max_steps=20", *more),
+    ]
+
+
+def test_it_learns_is_tested_and_kept(class_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    cli.run(words(class_folder, run))
+    judge = open_judge(run / "classifier.safetensors")
+    assert judge.labels.names == ("blue", "green", "red")
+    colours = torch.tensor([[-0.7, -0.5, 0.6], [-0.7, 0.5, -0.5], [0.6, -0.6, -0.7]])
+    image = colours[:, :, None, None].expand(3, 3, 32, 32)
+    assert torch.equal(judge.read(image, 0), torch.eye(3))
+    rows = read_terms(run / "metrics.csv")
+    assert [r["step"] for r in rows] == [10, 20]
+    assert rows[-1]["test/balanced"] == rows[-1]["test/accuracy/red"] == 1
+    report = (run / "report.md").read_text(encoding="utf-8")
+    assert "Test split: 9 images, after 20 steps" in report
+    assert "| **red** | 0 | 0 | 3 |" in report
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    figure = {r["step"]: r["test/balanced"] for r in rows}
+    assert best["stargan"]["step"] == min(s for s in figure if figure[s] == max(figure.values()))
+    # The checkpoint opens as the exported file does.
+    last = open_judge(run / "checkpoints" / "last.ckpt")
+    torch.testing.assert_close(last.logits(image), judge.logits(image))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(class_folder: Path, tmp_path: Path) -> None:
+    cli.run(words(class_folder, tmp_path / "whole", "schedule=constant"))
+    half = tmp_path / "half"
+    cli.run(words(class_folder, half, "schedule=constant", "trainer.max_steps=10"))
+    cli.run(["train", f"resume={half}", "trainer.max_steps=20"])
+    states = [
+        checkpoints.load(run / "checkpoints" / "last.ckpt")["state_dict"]
+        for run in (tmp_path / "whole", half)
+    ]
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    assert [r["step"] for r in read_terms(half / "metrics.csv")] == [10, 20]
+
+
+def make(*spaces: object, **settings: object) -> Classifier:
+    network = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
+    return Classifier(
+        classifier=settings.pop("classifier", network),
+        labels=[s.to_plain() for s in spaces or (FACES,)],
+        image={"size": settings.pop("size", [32, 32]), "crop": {}},
+        **settings,
+    )
+
+
+def test_every_parameter_gets_a_gradient_of_joint_labels() -> None:
+    method = make(FACES, MOODS)
+    source = torch.tensor([0, 1, 0, 1])
+    label = torch.zeros(4, 8)
+    label[0, 1] = label[1, 5] = label[2, 3] = label[3, 7] = 1
+    loss = domain_loss(method.classifier(torch.randn(4, 3, 32, 32)), label, source, method.labels)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in method.parameters())
+    assert all(name.startswith("classifier.") for name in method.state_dict())
+
+
+def test_augmentation_is_a_function_of_the_draws_and_can_be_off() -> None:
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+
+    def drawn(seed: int, strength: float) -> torch.Tensor:
+        return augmented(image, strength, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(drawn(0, 0.0), image)
+    assert torch.equal(drawn(1, 0.3), drawn(1, 0.3))
+    assert not torch.equal(drawn(1, 0.3), drawn(2, 0.3))
+    assert (drawn(1, 0.1) - image).abs().mean() < (drawn(1, 1.0) - image).abs().mean()
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_it_starts_from_torchvisions_weights(suffix: str, tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18(num_classes=7).state_dict()
+    path = tmp_path / f"weights.{suffix}"
+    save_file(theirs, path) if suffix == "safetensors" else torch.save(theirs, path)
+    network = {"_target_": "stargan.networks.resnet.ResNet18"}
+    method = make(classifier=network, weights=str(path))
+    assert torch.equal(method.classifier.trunk.conv1.weight, theirs["conv1.weight"])
+    # A checkpoint opens without the file.
+    assert "weights" not in method.hparams
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="do not exist"):
+        make(weights=str(tmp_path / "none.pth"))
+    (tmp_path / "bad.pth").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="damaged, or hold more than tensors"):
+        make(weights=str(tmp_path / "bad.pth"))
+    torch.save({"a": [1]}, tmp_path / "list.pth")
+    with pytest.raises(UserError, match="no state dict"):
+        make(weights=str(tmp_path / "list.pth"))
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="the weights have no"):
+        make(weights=str(tmp_path / "other.pth"))
+    with pytest.raises(UserError, match="augment=2"):
+        make(augment=2)
+
+
+def test_a_network_for_a_method_without_one_is_refused(class_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="takes no setting 'classifier'"):
+        cli.run(
+            [
+                *("train", "experiment=folder", "network=resnet18", f"data.root={class_folder}"),
+                f"run_dir={tmp_path / 'run'}",
+            ]
+        )

@@ -1,0 +1,138 @@
+"""``stargan evaluate`` from the command line, with tiny models whose weights are random."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stargan import cli
+from stargan.contracts import UserError
+from stargan.labels import LabelSpace
+from stargan.tasks.train import build_data
+from tests.tiny import MOODS, settings, write_checkpoint, write_export, write_judge
+
+COUNT = {"train": 24, "test": 24}
+
+
+def drawn(name: str) -> tuple[dict[str, Any], list[LabelSpace]]:
+    """A tiny model's description and spaces for a data set of embedded faces."""
+    words = ["experiment=demo", f"data={name}", "data.image_size=32"]
+    data = cli.load("train", words, True)["data"]
+    for source in data["use"]:
+        data[source]["count"] = COUNT
+    module = build_data({"data": data, "seed": 0})
+    module.setup()
+    spaces = list(module.labels.spaces)
+    training = {"method": "stargan", "steps": 1, "data": data}
+    return settings(*spaces) | {"training": training}, spaces
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Models and judges of each kind."""
+    folder = tmp_path_factory.mktemp("faces")
+    found: dict[str, Any] = {}
+    for name in ("attributes", "expressions", "attributes_expressions"):
+        plain, spaces = drawn(name)
+        for seed in (1, 2):
+            found[f"{name}{seed}"] = write_export(folder / f"{name}{seed}.safetensors", plain, seed)
+        # In another order than the model has them.
+        found[f"judge_{name}"] = write_judge(folder / f"j_{name}.safetensors", *spaces[::-1])
+        found[f"ckpt_{name}"] = write_checkpoint(folder / name / "last.ckpt", plain, 1)
+    found["judge_moods"] = write_judge(folder / "moods.safetensors", MOODS)
+    return found
+
+
+def evaluate(output: Path, *words: str) -> dict[str, Any]:
+    cli.run(["evaluate", f"output={output}", "device=cpu", "cases=2", *words])
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 3
+    found: dict[str, Any] = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_two_models_stand_side_by_side(faces: dict[str, Any], tmp_path: Path) -> None:
+    models = f"model=[{faces['attributes1']},{faces['attributes2']}]"
+    judge = f"judge={faces['judge_attributes']}"
+    found = evaluate(tmp_path, models, judge, "count=6")
+    assert [m["model"] for m in found["models"]] == ["attributes1", "attributes2"]
+    one, two = (m["data"][0]["sets"][0]["all"]["change"]["value"] for m in found["models"])
+    assert one != two
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## Side by side" in page
+    assert "| mean ± deviation |" in page
+    # A checkpoint is the same model as the file that it was exported to.
+    again = evaluate(tmp_path / "b", f"model={faces['ckpt_attributes']}", judge, "count=6")
+    assert again["models"][0]["data"][0]["sets"][0]["all"]["change"]["value"] == pytest.approx(one)
+
+
+def test_expressions_from_all_images_and_from_neutral(
+    faces: dict[str, Any], tmp_path: Path
+) -> None:
+    model, judge = f"model={faces['expressions1']}", f"judge={faces['judge_expressions']}"
+    found = evaluate(tmp_path, model, judge, "cycle=false")
+    (source,) = found["models"][0]["data"]
+    everything, neutral = source["sets"]
+    assert [s["from"] for s in source["sets"]] == ["all images", "neutral images"]
+    assert everything["all"]["error"]["count"] == 24 * 7
+    assert 0 < neutral["all"]["error"]["count"] < 24 * 7
+    assert neutral["all"]["error"]["count"] % 7 == 0, "each neutral image to the seven others"
+    assert "neutral" not in [row["label"] for row in neutral["rows"]]
+
+
+def test_a_joint_model_is_judged_on_each_data_set(faces: dict[str, Any], tmp_path: Path) -> None:
+    model = f"model={faces['attributes_expressions1']}"
+    judge = f"judge={faces['judge_attributes_expressions']}"
+    found = evaluate(tmp_path, model, judge, "count=8", "cycle=false")
+    first, second = found["models"][0]["data"]
+    assert [first["data"], second["data"]] == ["attributes", "expressions"]
+    assert first["sets"][0]["rows"][3]["label"] == "Male"
+    assert second["sets"][0]["rows"][0]["label"] == "angry"
+    assert first["sets"][0]["all"]["error"]["count"] == 4 * 8
+    assert second["sets"][0]["all"]["error"]["count"] == 7 * 8
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["judge=missing"], "'missing' does not exist"),
+        (["judge=JUDGE_MOODS"], "the model changes Black_Hair"),
+        (["judge=MODEL"], "not a classifier"),
+        (["count=1"], "count=1 must be"),
+        (["count=many"], "count=many"),
+        (["batch_size=0"], "batch_size=0"),
+        (["cycle=perhaps"], "cycle=perhaps"),
+        (["output=FILE"], "is a file"),
+        (["data=unknown"], "unknown data 'unknown'"),
+        (["data=expressions"], "unknown label 'Black_Hair'"),
+        (["cuont=3"], "Did you mean count="),
+        (["model=nowhere"], "'nowhere' does not exist"),
+        (["model=[MODEL,MODEL]"], "is given twice"),
+        (["model=[MODEL,OTHER]"], "have different labels"),
+        (["inception=missing"], "inception=missing does not exist"),
+        (["lpips=FILE"], "is not torchvision's AlexNet"),
+    ],
+)
+def test_bad_input_is_refused_in_words(
+    faces: dict[str, Any], tmp_path: Path, words: list[str], says: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("text", encoding="utf-8")
+    given = {
+        "JUDGE_MOODS": faces["judge_moods"],
+        "MODEL": faces["attributes1"],
+        "OTHER": faces["expressions1"],
+        "FILE": file,
+    }
+    base = {"model": "MODEL", "judge": str(faces["judge_attributes"]), "output": "OUT"}
+    base |= dict(word.split("=", 1) for word in words)
+    line = [f"{key}={value}" for key, value in base.items()]
+    for name, path in {**given, "OUT": tmp_path / "out"}.items():
+        line = [word.replace(name, str(path)) for word in line]
+    with pytest.raises(UserError) as caught:
+        cli.run(["evaluate", *line])
+    assert says in str(caught.value)
+    assert not (tmp_path / "out" / "report.html").exists()
