@@ -360,8 +360,8 @@ MONITORS = (
     Monitor(
         "label_ignored",
         "the label has no effect",
-        "usual causes: classes named train and test, padding that cancels the condition, "
-        "lambda_rec or another penalty on the change too high, lambda_cls too low, too few steps",
+        "class folders not named train and test, zero padding where the condition enters, a lower "
+        "lambda_rec or other penalty on the change, a higher lambda_cls, more steps",
         ("label_effect",),
         label_ignored,
         ("diverged", "input_ignored"),
@@ -398,7 +398,7 @@ class Health:
     """
 
     def __init__(
-        self, scale: Scale | None, n_critic: int = 1, grace: int = 200, patience: int = 200
+        self, scale: Scale | None, n_critic: int = 1, grace: int = 1000, patience: int = 300
     ) -> None:
         self.scale = scale
         self.grace = grace * n_critic

@@ -102,9 +102,9 @@ def verdicts(health: Health, story: Sequence[Plain]) -> list[tuple[str, str, str
         past = [line for line in story if line.get("monitor") == monitor.name]
         opinion, trouble = health.opinions.get(monitor.name), health.troubles.get(monitor.name)
         if trouble is not None:
-            verdict = f"**trouble since step {trouble.since:,}**"
+            verdict = f"**trouble since {trouble.since:,}**"
         elif past:
-            verdict = f"fine since step {past[-1]['step']:,}"
+            verdict = f"fine since {past[-1]['step']:,}"
         elif opinion is not None:
             verdict = "fine"
         else:

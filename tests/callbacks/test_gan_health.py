@@ -118,6 +118,13 @@ def test_rollback_lowers_the_rates_and_gives_up_after_some(tmp_path: Path) -> No
     assert [r["step"] for r in rows] == sorted({r["step"] for r in rows}), "no step twice"
     assert rows[-1]["rate/G"] == pytest.approx(3e-3 * 0.01, rel=0.2)
     assert all(math.isfinite(v) for v in rows[-1].values())
+    # A resume goes on with the lowered rates.
+    cli.run(["train", f"resume={run}", "health.action=warn"])
+    rows = read_rows(run / "metrics.csv")
+    assert rows[-1]["step"] == 120
+    steady = [r["rate/G"] for r in rows if 45 < r["step"] < 80]
+    assert steady
+    assert all(rate == pytest.approx(3e-5) for rate in steady)
 
 
 def test_an_unknown_action_is_refused(tmp_path: Path) -> None:

@@ -55,14 +55,14 @@ def run(
 
 
 def test_a_healthy_run_is_left_alone() -> None:
-    health = Health(SCALE)
+    health = Health(SCALE, 1, 200, 200)
     assert run(health, {}, 10, 3000) == []
     assert health.clear
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_trouble_is_found_alone_and_so_is_its_end(name: str) -> None:
-    health = Health(SCALE)
+    health = Health(SCALE, 1, 200, 200)
     assert run(health, {}, 10, 1000) == []
     found = run(health, PLANTED[name], 1010, 1400)
     assert [(f.monitor, f.event) for f in found] == [(name, "trouble")]
@@ -76,7 +76,7 @@ def test_a_planted_trouble_is_found_alone_and_so_is_its_end(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(PLANTED) - {"diverged"}))
 def test_what_passes_soon_is_not_reported(name: str) -> None:
-    health = Health(SCALE)
+    health = Health(SCALE, 1, 200, 200)
     run(health, {}, 10, 1000)
     # Losses are judged by their mean over ten rows, which remembers.
     last = 1040 if name == "losses_explode" else 1100
@@ -91,7 +91,7 @@ def test_every_monitor_has_a_planted_signal() -> None:
 
 
 def test_a_wave_in_the_loss_is_an_oscillation() -> None:
-    health = Health(SCALE)
+    health = Health(SCALE, 1, 200, 200)
     found = []
     for step in range(10, 2500, 10):
         loss = 1.25 + 0.7 * math.sin(2 * math.pi * step / 120)
@@ -101,14 +101,14 @@ def test_a_wave_in_the_loss_is_an_oscillation() -> None:
 
 
 def test_nothing_is_judged_in_the_grace_but_what_is_not_finite() -> None:
-    health = Health(SCALE, n_critic=5)
+    health = Health(SCALE, 5, 200, 200)
     assert run(health, PLANTED["discriminator_wins"], 10, 1000) == []
     assert not health.clear, "nothing is known yet"
     assert [f.monitor for f in run(health, {"D/adv": math.inf}, 1010, 1010)] == ["diverged"]
 
 
 def test_a_warm_up_of_the_classifier_alone_is_no_part_of_the_game() -> None:
-    health = Health(SCALE)
+    health = Health(SCALE, 1, 200, 200)
     for step in range(10, 1500, 10):
         assert health.read({"step": step, "D/cls": 0.5, "grad/D": 0.01}) == []
     assert health.first is None
@@ -117,7 +117,7 @@ def test_a_warm_up_of_the_classifier_alone_is_no_part_of_the_game() -> None:
 
 
 def test_a_critic_has_no_zero_its_distance_is_compared_with_its_own_past() -> None:
-    health = Health(None)
+    health = Health(None, 1, 200, 200)
     assert run(health, {"D/adv": -2.0, "D/rank": 1.0}, 10, 2000) == []
     found = run(health, {"D/adv": -40.0, "G/adv": 30.0, "D/rank": 1.0}, 2010, 2400)
     assert [f.monitor for f in found] == ["discriminator_wins"]
@@ -127,7 +127,7 @@ def test_a_critic_has_no_zero_its_distance_is_compared_with_its_own_past() -> No
 def test_the_scale_of_each_loss_finds_a_winning_discriminator(name: str) -> None:
     scale = ADVERSARIAL[name].scale
     assert isinstance(scale, Scale)
-    health = Health(scale)
+    health = Health(scale, 1, 200, 200)
     lost = {"least_squares": 0.49, "hinge": 2.0}[name]
     ease = {"D/adv": 0.9 * scale.guessing, "G/adv": 0.5 * scale.beaten}
     assert run(health, ease, 10, 1000) == []
@@ -137,7 +137,7 @@ def test_the_scale_of_each_loss_finds_a_winning_discriminator(name: str) -> None
 
 def test_rows_of_an_old_log_are_enough_for_what_they_hold() -> None:
     """Losses alone, as before there were monitors."""
-    health, found = Health(SCALE), []
+    health, found = Health(SCALE, 1, 200, 200), []
     for step in range(50, 2000, 50):
         found += health.read({"step": step, "D/adv": 0.001, "G/adv": 9.0, "rate/G": 1e-4})
     assert [f.monitor for f in found] == ["discriminator_wins"]
