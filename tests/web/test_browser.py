@@ -259,7 +259,7 @@ def test_nothing_is_kept_after_the_visit(
     until(lambda: "oung" in page.locator("#result").inner_text(), "the page works without the file")
     page.close()
     until(lambda: kept() == (0, 0), "the visit is forgotten")
-    assert list(server.folder.iterdir()) == []
+    assert files(server) == []
 
 
 def test_a_forgotten_visitor_is_told(visit: Callable[..., Page], server: PageServer) -> None:
