@@ -156,7 +156,8 @@ def _draw(folder: str) -> bytes:
 
 
 def test_two_processes_may_race(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
+    # Not forked: other tests leave threads behind, and with them locks that nobody would open.
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
         first, second = pool.map(_draw, [str(tmp_path)] * 2)
     assert first == second
     assert len(list(tmp_path.iterdir())) == 1
