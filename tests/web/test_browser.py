@@ -51,7 +51,7 @@ def visit(browser: Browser, server: PageServer) -> Iterator[Callable[..., Page]]
         context = browser.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
 
         def asked(request: Any) -> None:
             if not request.url.startswith((server.address, "data:", "blob:")):
@@ -196,6 +196,11 @@ def test_the_camera(visit: Callable[..., Page]) -> None:
     page.locator("#photo button[aria-label='Remove Image']").click()
     page.locator("#photo button[aria-label='Capture from camera']").click()
     page.locator("#photo button:has(.icon-wrap):visible").click()
+    # Before its first frame there is nothing to capture.
+    page.wait_for_function(
+        "() => { const v = document.querySelector('#photo video');"
+        " return v !== null && v.readyState >= 2 && v.videoWidth > 0; }"
+    )
     page.locator("#photo button[aria-label='capture photo']").click()
     page.wait_for_selector("#slider img >> nth=1")
     until(lambda: differ(example, shown(page, 0)), "the camera's picture")
