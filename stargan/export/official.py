@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from torch import Tensor, nn
 from stargan import networks
 from stargan.contracts import Plain, UserError
 from stargan.export.description import describe
-from stargan.export.parts import Parts
+from stargan.export.parts import Parts, load_weights
 from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
 
@@ -214,15 +212,7 @@ def _state(path: Path, key: str) -> tuple[dict[str, Tensor], int]:
     """The tensors of a file less running statistics, and how many of these there were."""
     if not path.is_file():
         raise UserError(f"'{path}' does not exist: give a file like 200000-G.ckpt.")
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"'{path}' holds more than tensors and plain data, which could run code: "
-            "it is not opened."
-        ) from error
-    except Exception as error:  # torch.load raises almost anything on damaged files.
-        raise UserError(f"'{path}' is damaged, cut short or no checkpoint.") from error
+    loaded = load_weights(path, mmap=False)
     state = loaded if isinstance(loaded, Mapping) else {}
     if not all(isinstance(value, Tensor) for value in state.values()) or key not in state:
         raise UserError(

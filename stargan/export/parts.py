@@ -182,11 +182,19 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
 
 
-def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Settings of a checkpoint, and its tensors by the names of an exported file."""
+def load_weights(path: Path, mmap: bool = True) -> Any:
+    """What a torch file holds, on the CPU, weights-only.
+
+    Args:
+        path: an existing file.
+        mmap: read only what is used; files of torch before 1.6 cannot be read so.
+
+    Raises:
+        UserError: the file is damaged, or holds more than tensors and plain data.
+    """
     try:
         # mmap: the optimizers' moments, most of the file, are never read.
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"'{path}' holds more than tensors and plain data, which could run code: "
@@ -194,6 +202,11 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
         ) from error
     except Exception as error:  # torch.load raises almost anything on damaged files.
         raise UserError(f"'{path}' is damaged, cut short or no checkpoint.") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Settings of a checkpoint, and its tensors by the names of an exported file."""
+    loaded = load_weights(path)
     parts = loaded if isinstance(loaded, dict) else {}
     settings, state = parts.get("hyper_parameters"), parts.get("state_dict")
     if not isinstance(settings, dict) or not isinstance(state, dict) or "export" not in settings:
