@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Batch, Plain, UserError
-from stargan.export import describe
+from stargan.export import describe, open_parts
+from stargan.export.parts import load_weights
 from stargan.losses.domain import domain_loss
 from stargan.methods.augment import augment
 from stargan.methods.base import Method
@@ -29,7 +31,7 @@ class Classifier(Method):
         classifier: ``{"_target_": class in stargan.networks, ...}`` without its sizes.
         image: ``{"size": [height, width], "crop": {source name: pixels or None}}``.
         training: where this model comes from, for the exported file.
-        weights: a file of torchvision's weights to start from, or None.
+        weights: what to start from, see ``read_weights``, or None.
         lr: learning rate.
         augment: how strongly the images are changed in training, 0 to 1: colours, light, a shift
             and grain, since what is judged later is not as clean as photos.
@@ -111,25 +113,41 @@ class Classifier(Method):
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from a ``.safetensors`` file, or one that torch saved; runs no code from it.
+    """A state dict by torchvision's names; runs no code from the file.
+
+    Args:
+        path: torchvision's weights (``.pth``, ``.safetensors``), or a judge of this package: run
+            folder, ``.ckpt`` or ``classifier.safetensors``.
 
     Raises:
-        UserError: no such file, damaged, or anything but named tensors.
+        UserError: nothing there, damaged, or anything but named tensors.
     """
-    if not path.is_file():
-        raise UserError(f"the weights '{path}' do not exist: give a .pth or .safetensors file.")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises almost anything on damaged files.
+    path = path.expanduser()
+    if not path.exists():
         raise UserError(
-            f"the weights '{path}' cannot be read: they are damaged, or hold more than tensors."
-        ) from error
+            f"the weights '{path}' do not exist: give a .pth or .safetensors file, or the run "
+            "folder of a judge."
+        )
+    if _is_judge(path):
+        network = open_parts(path, "classifier").networks["classifier"]
+        return getattr(network, "trunk", nn.Module()).state_dict()
+    state = load_file(path) if path.suffix == ".safetensors" else load_weights(path, mmap=False)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"'{path}' is no state dict of tensors: save network.state_dict().")
     return state
+
+
+def _is_judge(path: Path) -> bool:
+    """Whether a path is a judge of this package, not weights by torchvision's names."""
+    if path.is_dir() or path.suffix == ".ckpt":
+        return True
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "stargan" in (file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
 
 
 def augmented(image: Tensor, strength: float, draws: torch.Generator) -> Tensor:

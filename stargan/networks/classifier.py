@@ -80,25 +80,30 @@ class GAPClassifier(nn.Module):
 
 
 def load_backbone(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Torchvision's weights into the part of a network that is torchvision's.
+    """Weights by torchvision's names into the part of a network that is torchvision's.
 
-    What was cut off is passed over; what was added keeps its own weights.
+    What was cut off is passed over. What was added takes its weights where the state has them, as
+    that of a judge with the same network; else it keeps its own, as the last layer always does.
 
     Args:
         network: one of this package whose ``trunk`` has torchvision's names.
-        state: torchvision's state dict of the whole network.
+        state: torchvision's state dict of the whole network, or that of another ``trunk``.
 
     Raises:
         UserError: a weight that the network needs is missing or has another shape.
     """
     trunk = getattr(network, "trunk", nn.Module())
-    own = {name: value for name, value in trunk.state_dict().items() if name[:6] != "added."}
+    own = trunk.state_dict()
+    added = {name for name in own if name.startswith("added.")}
+    if any(name not in state or state[name].shape != own[name].shape for name in added):
+        for name in added:
+            del own[name]
+    title = type(network).__name__
     for name, value in own.items():
-        title = type(network).__name__
         if name not in state:
             raise UserError(
                 f"the weights have no '{name}', so they are not of the network that {title} is "
-                "made from: give torchvision's weights of that network."
+                "made from: give weights of that network."
             )
         if state[name].shape != value.shape:
             shapes = f"{tuple(state[name].shape)}, not {tuple(value.shape)}"

@@ -109,12 +109,30 @@ def test_it_starts_from_torchvisions_weights(suffix: str, tmp_path: Path) -> Non
     assert "weights" not in method.hparams
 
 
+def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    cli.run(words(class_folder, first, "trainer.max_steps=10"))
+    network = {"_target_": "stargan.networks.resnet.ResNet18", "channels": 8, "stem_stride": 1}
+    theirs = open_judge(first).network
+    for place in (first, first / "classifier.safetensors", first / "checkpoints" / "last.ckpt"):
+        ours = make(FACES, MOODS, classifier=network, weights=str(place)).classifier
+        assert ours.head.weight.shape != theirs.head.weight.shape
+        for name, value in ours.trunk.state_dict().items():
+            assert torch.equal(value, theirs.trunk.state_dict()[name]), name
+    alexnet = {"_target_": "stargan.networks.gap.AlexNetGAP"}
+    with pytest.raises(UserError, match=r"the weights have no 'features\.0\.weight'"):
+        make(classifier=alexnet, size=[64, 64], weights=str(first))
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do not exist"):
         make(weights=str(tmp_path / "none.pth"))
     (tmp_path / "bad.pth").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="damaged, or hold more than tensors"):
+    with pytest.raises(UserError, match="more than tensors"):
         make(weights=str(tmp_path / "bad.pth"))
+    (tmp_path / "bad.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="no safetensors file"):
+        make(weights=str(tmp_path / "bad.safetensors"))
     torch.save({"a": [1]}, tmp_path / "list.pth")
     with pytest.raises(UserError, match="no state dict"):
         make(weights=str(tmp_path / "list.pth"))
