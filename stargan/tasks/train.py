@@ -188,6 +188,9 @@ def run_length(config: Plain, data: DataModule) -> int:
 def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
     """The method of a configuration, its sizes taken from the data."""
     settings = {k: v for k, v in config["method"].items() if k not in ("schedule", "precision")}
+    if config["resume"]:
+        # What it started from may be gone: the checkpoint has all that it learned.
+        settings.pop("weights", None)
     method = checkpoints.build_method(
         {
             **settings,

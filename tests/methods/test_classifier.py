@@ -119,6 +119,11 @@ def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_
         assert ours.head.weight.shape != theirs.head.weight.shape
         for name, value in ours.trunk.state_dict().items():
             assert torch.equal(value, theirs.trunk.state_dict()[name]), name
+    second = tmp_path / "second"
+    cli.run(words(class_folder, second, "trainer.max_steps=10", f"method.weights={first}"))
+    first = first.rename(tmp_path / "elsewhere")
+    cli.run(["train", f"resume={second}", "trainer.max_steps=20"])
+    assert open_judge(second).training["steps"] == 20
     alexnet = {"_target_": "stargan.networks.gap.AlexNetGAP"}
     with pytest.raises(UserError, match=r"the weights have no 'features\.0\.weight'"):
         make(classifier=alexnet, size=[64, 64], weights=str(first))
