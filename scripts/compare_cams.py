@@ -5,9 +5,9 @@
 
 Every network: the same joint data (attributes and expressions of drawn faces, 160 px), 3,000 steps
 of batch 16. The three AlexNets go the paper's way: the whole network is trained for 2,000 steps,
-then cut (or not), extended, and trained for 1,000 more, its last layer anew. A network that is there
-already is not trained again; a run that was interrupted goes on. The table goes to the terminal and
-to table.md.
+then cut (or not), extended, and trained for 1,000 more, its last layer anew. A network that is
+there already is not trained again; a run that was interrupted goes on. The table goes to the
+terminal and to table.md.
 """
 
 from __future__ import annotations

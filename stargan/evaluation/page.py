@@ -149,7 +149,7 @@ class Page:
         columns: Sequence[str],
         names: Sequence[str] | None = None,
         caption: str = "",
-        tile: int = 96,
+        tile: int = 128,
     ) -> None:
         """Pictures in rows and columns.
 
@@ -177,7 +177,8 @@ class Page:
                 body += f'<tr><td class="name" colspan="{len(columns)}">{_cell(names[i])}</td></tr>'
         words = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
         self._put(
-            f'<figure><div class="wide"><table class="grid" style="--tile:{tile}px">'
+            f'<figure><div class="wide"><table class="grid" '
+            f'style="--tile:{tile}px;--columns:{len(columns)}">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{words}</figure>",
             "",
         )
@@ -416,12 +417,12 @@ th:first-child{text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper)}
 td.words{white-space:normal;text-align:left;min-width:14rem}
 small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
-table.grid{font-size:.82rem}
+table.grid{font-size:.82rem;table-layout:fixed;width:calc(var(--columns)*var(--tile));
+min-width:calc(var(--columns)*68px);max-width:100%}
 table.grid th,table.grid td{border:0;padding:2px;text-align:center;white-space:normal;
-position:static;max-width:calc(var(--tile) * 1.3)}
-table.grid img{display:block;margin:0 auto;width:var(--tile);height:auto;border-radius:3px}
-table.grid td.name{text-align:left;color:var(--soft);padding:0 2px 10px;max-width:0;
-overflow-wrap:anywhere}
+position:static;overflow-wrap:break-word;hyphens:auto}
+table.grid img{display:block;width:100%;height:auto;border-radius:3px}
+table.grid td.name{text-align:left;color:var(--soft);padding:0 2px 10px;overflow-wrap:anywhere}
 table.grid td.name small{display:inline;margin-left:8px}
 .picture img{max-width:100%;height:auto;border-radius:4px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(310px,100%),1fr));gap:18px}
@@ -439,7 +440,7 @@ svg .end{text-anchor:end}svg .mid{text-anchor:middle}svg .word{fill:var(--ink)}
 background:currentColor}
 @media(max-width:600px){main{padding:12px 12px 48px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
-table.grid img{width:min(var(--tile),72px)}th,td{padding:5px 8px}
+th,td{padding:5px 8px}
 tbody th{white-space:normal;min-width:6rem;max-width:40vw}}
 @media print{.wide{overflow:visible}}
 """.strip()
