@@ -3,7 +3,7 @@
 # make check  lint, types, import contract
 # make fast   the quick tests alone
 # make browser  installs Chromium where it is missing, for the test of the page (Debian, as root)
-# make bench  the paper recipe's step against a naive version of it; exported formats
+# make bench  the paper recipe's step against a naive version of it; exported formats; monitors
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -48,6 +48,7 @@ browser:
 bench: $(VENV)/dev
 	$(BIN)/python scripts/benchmark_step.py
 	$(BIN)/python scripts/benchmark_export.py
+	$(BIN)/python scripts/benchmark_health.py experiment=demo method.warmup_steps=0 trainer.max_steps=200
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
