@@ -2,6 +2,7 @@
 
     python scripts/compare_cams.py runs/cams            about 100 minutes of one CPU core
     python scripts/compare_cams.py runs/cams resnet18   only this one; the table has what is there
+    python scripts/compare_cams.py runs/few --faces 300 alexnet alexnet_gap alexnet_star_gap
 
 Every network: the same joint data (attributes and expressions of drawn faces, 160 px), 3,000 steps
 of batch 16. The three AlexNets go the paper's way: the whole network is trained for 2,000 steps,
@@ -12,7 +13,7 @@ terminal and to table.md.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -42,19 +43,20 @@ SETTINGS = [
     *("data.image_size=160", "data.batch_size=16", "method.lr=5e-4", "method.augment=0.1"),
     *("trainer.max_steps=3000", "log.test_every_n_steps=500", "log.tensorboard=false"),
 ]
-COUNTS = {"train": 2000, "test": 512}
+TEST = 1000
+"""Faces of each kind that the tables are about; during training half of them are read."""
 
 
-def data_settings() -> list[str]:
+def counts(train: int, test: int) -> list[str]:
     """How many faces of each kind."""
     return [
         f"data.{source}.count.{split}={count}"
         for source in ("attributes", "expressions")
-        for split, count in COUNTS.items()
+        for split, count in (("train", train), ("test", test))
     ]
 
 
-def train(name: str, run: Path) -> None:
+def train(name: str, run: Path, faces: int) -> None:
     """Train one network, or go on where it stopped."""
     if (run / "checkpoints" / "last.ckpt").is_file():
         steps = configs.load_yaml(run / "config.yaml")["trainer"]["max_steps"]
@@ -64,9 +66,9 @@ def train(name: str, run: Path) -> None:
     start = run.parent / "alexnet_start"
     own = [word.format(start=start) for word in NETWORKS[name]]
     # The last of two values of one setting holds.
-    words = {word.partition("=")[0]: word for word in [*SETTINGS, *data_settings(), *own]}
+    words = {word.partition("=")[0]: word for word in [*SETTINGS, *counts(faces, TEST // 2), *own]}
     if str(start) in words.get("method.weights", ""):
-        train("alexnet_start", start)
+        train("alexnet_start", start, faces)
     cli.run(["train", *words.values(), f"run_dir={run}"])
 
 
@@ -90,7 +92,7 @@ def compare(folder: Path) -> list[str]:
     for name in runs:
         judge = open_judge(folder / name)
         if data is None:
-            config = configs.compose("train", [*SETTINGS, *data_settings()])
+            config = configs.compose("train", [*SETTINGS, *counts(1, TEST)])
             data = evaluation_data(config["data"], judge)
         classified.append(f"| {name} | {size_of(judge)} | {' | '.join(errors(judge, data))} |")
         if hasattr(judge.network, "maps"):
@@ -145,16 +147,22 @@ def chosen(cases: list[Case], names: list[str] | None) -> list[Case]:
     return [c for c in cases if names is None or c.label in names]
 
 
-def main(folder: Path, names: list[str]) -> None:
-    """Train what is missing of ``names``, then compare all that is there."""
-    for name in names:
-        train(name, folder / name)
-    lines = compare(folder)
-    (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def main() -> None:
+    """Train what is missing, then compare all that is there."""
+    parser = argparse.ArgumentParser(description="Networks of class activation maps compared.")
+    parser.add_argument("folder", type=Path, help="where the runs and table.md go")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument("--faces", type=int, default=2000, help="training faces of each kind")
+    given = parser.parse_intermixed_args()
+    unknown = set(given.networks) - set(NETWORKS)
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))}: choose of {', '.join(NETWORKS)}")
+    for name in given.networks or NETWORKS:
+        train(name, given.folder / name, given.faces)
+    lines = compare(given.folder)
+    (given.folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(NETWORKS):
-        raise SystemExit(f"usage: compare_cams.py FOLDER [{'|'.join(NETWORKS)} ...]")
-    main(Path(sys.argv[1]), sys.argv[2:] or list(NETWORKS))
+    main()
