@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stargan.contracts import UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.image_folder import ImageFolder
+from stargan.data.prepared import PreparedImages
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.evaluation.localisation import Case, by_label, cells, locate_labels, summarise
 from stargan.judge import Judge
@@ -26,6 +27,11 @@ def faces(kind: str) -> DataModule:
     return data
 
 
+def faces_of(prepared: PreparedImages) -> SyntheticFaces:
+    assert isinstance(prepared.images, SyntheticFaces)
+    return prepared.images
+
+
 class Planted(nn.Module):
     """Knows every test image by heart; its maps are the regions of its labels."""
 
@@ -34,7 +40,7 @@ class Planted(nn.Module):
         prepared = data.test[kind]
         (batch,) = data.test_batches(kind, COUNT)
         self.known, self.label = batch.image.flatten(1), batch.label
-        regions = np.stack([prepared.regions(i) for i in range(COUNT)])
+        regions = np.stack([faces_of(prepared).regions(i) for i in range(COUNT)])
         self.regions = torch.from_numpy(regions).float().roll((shift, shift), (2, 3))
         self.sign = -1.0 if wrong else 1.0
         self.head = nn.Linear(batch.label.shape[1], batch.label.shape[1])
@@ -53,7 +59,7 @@ class Planted(nn.Module):
 def judged(kind: str, **how: int) -> list[Case]:
     data = faces(kind)
     judge = Judge(Planted(data, kind, **how), data.labels, (SIZE, SIZE))
-    return locate_labels(judge, data, kind, batch_size=5)
+    return locate_labels(judge, data, kind, batch_size=5).cases
 
 
 @pytest.mark.parametrize("kind", ["attributes", "expressions"])
