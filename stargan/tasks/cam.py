@@ -168,10 +168,11 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         "",
         f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
         f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
-        "(where the region is known by its pixels, the smallest around it). *loc. error*: the class is wrong or the boxes' intersection over "
-        "union (IoU) is below 0.5; of several true boxes the one that fits best counts. *peak "
-        "inside*: the map's maximum lies within the region, which chance would do as often as "
-        "*area of the region* says. Top-5 needs more than five classes.",
+        "(where a region is known by its pixels, the smallest around it). *loc. error*: the class "
+        "is wrong or the boxes' intersection over union (IoU) is below 0.5; of several true boxes "
+        "the one that fits best counts. *peak inside*: the map's maximum lies within the region, "
+        "which chance would do as often as *area of the region* says. Top-5 needs more than five "
+        "classes.",
     ]
     known = {n: p for n, p in data.test.items() if p.about_regions() is not None}
     for name in data.test:
