@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -228,17 +229,28 @@ def table(rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [list(HEADS), ["---"] + ["---:"] * 9, *rows]]
 
 
+def chosen_images(cases: list[Case]) -> list[int]:
+    """The first images that show a label not shown before, then the first of the others."""
+    shown: set[str] = set()
+    new, rest = [], []
+    for index, own in groupby(cases, key=lambda c: c.index):
+        labels = {c.label for c in own}
+        (rest if labels <= shown else new).append(index)
+        shown |= labels
+    return sorted((new + rest)[:EXAMPLES])
+
+
 def examples(
     judge: Judge, data: DataModule, name: str, cases: list[Case], share: float
 ) -> Image.Image:
-    """The first images with the map of each label that they have; found box red, true green."""
+    """Images with the map of each label that they have; found box red, true boxes green."""
     number = list(data.test).index(name)
     offset = judge.labels.slices[judge.space_of(data.labels, number)].start
     space = data.labels.spaces[number]
     factor = max(1, math.ceil(SHOWN / min(data.image_size)))
     large = (data.image_size[0] * factor, data.image_size[1] * factor)
     rows: list[list[Image.Image]] = []
-    for index in list(dict.fromkeys(c.index for c in cases))[:EXAMPLES]:
+    for index in chosen_images(cases):
         prepared = data.test[name]
         array = prepared.pixels(index)
         assert array is not None
