@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -154,8 +154,7 @@ class BoxFile(RegionFiles):
             raise UserError(
                 f"the boxes of '{path}' look like shares of the image's sides: give them in pixels."
             )
-        of = f"of {len(labels)} labels" if labels else "the same for every label"
-        self.about = f"the boxes of {path.name} ({count:,} in all, {of})"
+        self.about = f"the boxes of {path.name} ({count:,} in all, {of_which(labels)})"
 
     def region(self, image: Path, label: str) -> Region | None:
         """See ``RegionFiles``."""
@@ -342,8 +341,7 @@ class MaskFolder(RegionFiles):
             labels |= {label} if label is not None else set()
         if not self._masks:
             raise UserError(f"'{path}' holds no masks: give a folder of PNG files.")
-        of = f"of {len(labels)} labels" if labels else "the same for every label"
-        self.about = f"the masks of {path.name} ({len(self._masks):,} in all, {of})"
+        self.about = f"the masks of {path.name} ({len(self._masks):,} in all, {of_which(labels)})"
 
     def region(self, image: Path, label: str) -> Region | None:
         """See ``RegionFiles``."""
@@ -397,6 +395,13 @@ def open_regions(
         )
     kind = MaskFolder if where.is_dir() else BoxFile
     return kind(where, Images(base), names, known)
+
+
+def of_which(labels: Collection[str]) -> str:
+    """Of which labels there are regions; of none: without labels."""
+    if not labels:
+        return "the same for every label"
+    return f"of {len(labels)} label{'s' * (len(labels) > 1)}"
 
 
 def fingerprint(path: str | Path) -> str:

@@ -232,7 +232,8 @@ def table(rows: list[list[str]]) -> list[str]:
 def chosen_images(cases: list[Case]) -> list[int]:
     """The first images that show a label not shown before, then the first of the others."""
     shown: set[str] = set()
-    new, rest = [], []
+    new: list[int] = []
+    rest: list[int] = []
     for index, own in groupby(cases, key=lambda c: c.index):
         labels = {c.label for c in own}
         (rest if labels <= shown else new).append(index)
