@@ -258,14 +258,14 @@ def columns(path: Path, line: int, header: Sequence[str]) -> tuple[dict[str, int
         found = next((n for n in known if n in names and names.index(n) not in place.values()), "")
         if found:
             place[key] = names.index(found)
-    ends = {"right", "bottom"} if "right" in place else {"width", "height"}
-    missing = sorted(({"image", "left", "top"} | ends) - set(place))
+    ends = ("right", "bottom") if "right" in place else ("width", "height")
+    missing = [key for key in ("image", "left", "top", *ends) if key not in place]
     if missing:
         raise UserError(
-            f"'{path}', line {line}: the header has no column {', '.join(missing)}: write one such "
+            f"'{path}', line {line}: the header has no {', '.join(missing)}: write one such "
             f"as {HEADER} (or right,bottom for width,height; label may be left out)."
         )
-    if ends == {"right", "bottom"}:
+    if "right" in ends:
         place = {k: v for k, v in place.items() if k not in ("width", "height")}
     return place, len(header)
 
@@ -332,6 +332,8 @@ class MaskFolder(RegionFiles):
                     f"the mask '{file}' has the name of no image in '{images.base}': name it like "
                     "its image, or remove it."
                 )
+            if file.resolve() == image.resolve():
+                raise UserError(f"'{file}' is an image, no mask: give the folder of the masks.")
             if label is not None and label not in names and label not in known:
                 raise UserError(f"the mask '{file}': {unknown_label(label, list(names))}")
             if (image, label) in self._masks:

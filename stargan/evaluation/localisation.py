@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stargan import cam
-from stargan.contracts import UserError
+from stargan.contracts import RegionImages, UserError
 from stargan.data.datamodule import DataModule
 from stargan.judge import Judge
 
@@ -116,15 +116,17 @@ def locate_labels(
             boxes or masks do not fit the images.
     """
     cam.check_maps(judge)
-    prepared = data.test[name]
-    if prepared.about_regions() is None:
-        raise UserError(
-            f"'{name}' does not say where its labels are: add data.{name}.regions=PATH of "
-            "boxes or masks, or take data whose regions are known, as data=attributes."
-        )
     number = list(data.test).index(name)
     space = data.labels.spaces[number]
     own = judge.space_of(data.labels, number)
+    prepared = data.test[name]
+    if prepared.about_regions() is None:
+        own_files = isinstance(prepared.images, RegionImages)
+        files = f"add data.{name}.regions=PATH of boxes or masks, or " if own_files else ""
+        raise UserError(
+            f"'{name}' does not say where its labels are: {files}take data whose regions are "
+            "known, as data=attributes."
+        )
     offset = judge.labels.slices[own].start
     indices = data.test_indices(name)
     cases: list[Case] = []

@@ -191,7 +191,9 @@ def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
             raise UserError(f"where are the images of '{name}'? Add {key}=FOLDER.")
         by_name = [s for s in model.labels.spaces if s.name == name]
         lone = by_name or (list(model.labels.spaces) if len(model.labels.spaces) == 1 else [])
-        if lone and not lone[0].categorical:
+        if "labels" not in source:
+            pass  # data=images: has none to choose from
+        elif lone and not lone[0].categorical:
             source["labels"] = list(lone[0].names)
         elif lone:
             source["labels"] = None  # Classes are matched by name, those that are missing said.

@@ -222,8 +222,8 @@ def test_the_crop(root: Path) -> None:
     [
         ("", "'{}' is empty: give a header, image,label,left,top,width,height"),
         ("image,left,top,width,height\n", "has no boxes below its header"),
-        ("image,left,top,width\ncatte0,1,1,1\n", "line 1: the header has no column height"),
-        ("left,top,width,height\n1,1,1,1\n", "line 1: the header has no column image"),
+        ("image,left,top,width\ncatte0,1,1,1\n", "line 1: the header has no height: write"),
+        ("left,top,width,height\n1,1,1,1\n", "line 1: the header has no image"),
         ("catte0 1 1 5 5\n", "line 1: there is no header: write image,label"),
         ("image,left,top,width,height\ncatte0,1,1,5\n", "line 2: 5 fields are needed, found 4"),
         ("image,left,top,width,height\ncatte0,a,1,5,5\n", "line 2: 'a' for left is no number"),
@@ -283,6 +283,8 @@ def test_bad_masks(root: Path) -> None:
     (masks / "cat" / "catte0.png").unlink()
     (masks / "catte0.png").write_bytes(b"no image")
     refused("catte0.png' cannot be read")
+    masks = root / "test"
+    refused("is an image, no mask: give the folder of the masks")
     picture = root.parent / "boxes.png"
     mask(picture, BOX)
     with pytest.raises(UserError, match="cannot be read as a text of boxes"):
