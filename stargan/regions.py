@@ -83,7 +83,8 @@ class Region:
         """The region after the image went through ``images.crop_resize`` with these arguments.
 
         Boxes are cut at the crop and keep their fractions of pixels; those cut away are left out.
-        A pixel of the mask counts when any part of it belongs to the region.
+        A pixel of the mask counts when anything of the region went into it: resizing mixes
+        neighbours, so the mask may grow by up to a pixel on each side, its box does not.
 
         Raises:
             UserError: the crop is larger than the image.
