@@ -128,7 +128,9 @@ def figures(judge: Judge, data: DataModule) -> list[str]:
     """Localisation of Blond_Hair, of all hair, and of the expressions; the rest of each row."""
     rows = []
     for name in data.test:
-        cases, strict = (locate_labels(judge, data, name, share) for share in (cam.SHARE, 0.5))
+        cases, strict = (
+            locate_labels(judge, data, name, share).cases for share in (cam.SHARE, 0.5)
+        )
         hair = [n for n in data.labels.spaces[list(data.test).index(name)].names if "Hair" in n]
         groups = {"Blond_Hair": ["Blond_Hair"], "hair": hair} if hair else {"expressions": None}
         for title, names in groups.items():

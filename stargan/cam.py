@@ -7,7 +7,7 @@ place adds to the score of class c.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,24 +20,11 @@ from torch import Tensor, nn
 from stargan import images
 from stargan.contracts import UserError
 from stargan.judge import Judge
+from stargan.regions import Box, box_of
 
 SHARE = 0.2
 """Of the map's maximum: what lies above it is the region (section 3.2 of the paper)."""
 OPACITY = 0.7
-
-
-class Box(NamedTuple):
-    """A box in pixels; ``bottom`` and ``right`` are the first row and column outside."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return (self.bottom - self.top) * (self.right - self.left)
 
 
 def check_maps(judge: Judge) -> None:
@@ -173,19 +160,9 @@ def _box(heat: NDArray[np.float32], share: float) -> Box | None:
     return box_of(parts == sizes.argmax())
 
 
-def box_of(mask: NDArray[np.bool_]) -> Box | None:
-    """The smallest box around all that is set in ``(H, W)``; None of nothing."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-
-
 def iou(one: Box | None, other: Box | None) -> float:
     """Intersection over union of two boxes; 0 where one is missing."""
     if one is None or other is None:
         return 0.0
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    width = min(one.right, other.right) - max(one.left, other.left)
-    common = max(height, 0) * max(width, 0)
+    common = one.within(other).area
     return common / (one.area + other.area - common)

@@ -96,6 +96,8 @@ def model_data(model: object, overrides: list[str]) -> Plain:
 
     first = model[0] if isinstance(model, list) and model else model
     data = data_of(str(first))
+    for name in set(data["use"]) & {"folder", "celeba", "rafd"}:
+        data[name] = {"regions": None, **data[name]}  # runs of before did not know the key
     changed = configs.merge({"data": data}, overrides, ["data"])["data"]
     root = changed.get("root")
     for name in changed["use"]:

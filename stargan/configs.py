@@ -32,7 +32,7 @@ PATH_KEYS = (
         "weights",
         "inception",
     ),
-    *("lpips", "images", "examples", "generator", "discriminator"),
+    *("lpips", "images", "regions", "examples", "generator", "discriminator"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
     from torch import Tensor
 
     from stargan.labels import JointLabelSpace, LabelSpace
+    from stargan.regions import Region
 
 
 class UserError(Exception):
@@ -63,10 +63,18 @@ class LabeledImages(Protocol):
 
 @runtime_checkable
 class RegionImages(LabeledImages, Protocol):
-    """A data set that knows which pixels each label concerns (the embedded faces)."""
+    """A data set that may know where in an image a label is (drawn; or boxes, masks of a user)."""
 
-    def regions(self, index: int) -> np.ndarray:
-        """``(L, H, W)`` bool: the pixels that each label may change, at the image's own size."""
+    def about_regions(self) -> str | None:
+        """What the regions are, to be read after "the region of a label is"; None: not known.
+
+        Raises:
+            UserError: the user's boxes or masks cannot be read, or do not fit the images.
+        """
+        ...
+
+    def region(self, index: int, label: int) -> Region | None:
+        """The region of one label in an image, upright and uncropped; None where not known."""
         ...
 
 

@@ -199,7 +199,9 @@ usage: stargan cam model=JUDGE input=FILE_OR_FOLDER class=LABELS output=DIR
   class=      Blond_Hair, or Blond_Hair,Male, or all (default): labels whose maps are drawn
   output=     folder for STEM_LABEL.png and contact_sheet.png
   data=NAME   data whose regions are known (attributes, expressions, attributes_expressions):
-              classification and localisation error, in localisation.md, with examples
+              classification and localisation error, in localisation.md, with examples; or
+              data=folder data.root=DIR data.folder.regions=PATH (so celeba, rafd): images with
+              boxes (a text: image,label,left,top,width,height) or a folder of masks
   threshold=0.2   batch_size=32   device=auto   on_error=skip|raise
 
 What speaks for the label is coloured, the warmer the more, each map scaled to its own maximum; a

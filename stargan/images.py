@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from stargan.contracts import UserError
@@ -147,26 +147,54 @@ def crop_resize(image: Image.Image, size: tuple[int, int], crop: int | None = No
     Raises:
         UserError: the crop is larger than the image. It is never padded with black.
     """
+    top, left, bottom, right = crop_window((image.height, image.width), size, crop)
+    image = image.crop((left, top, right, bottom))
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+
+
+def crop_window(
+    image: tuple[int, int], size: tuple[int, int], crop: int | None = None
+) -> tuple[int, int, int, int]:
+    """What ``crop_resize`` cuts out of an image of (height, width): top, left, bottom, right.
+
+    Bottom and right are the first row and column outside.
+
+    Raises:
+        UserError: see ``crop_resize``.
+    """
     height, width = size
     if height < 1 or width < 1:
         raise UserError(f"image size {height}x{width} is impossible: both must be at least 1.")
     if crop is None:
-        shrink = min(image.height / height, image.width / width)
-        tall = min(image.height, max(1, round(height * shrink)))
-        wide = min(image.width, max(1, round(width * shrink)))
+        shrink = min(image[0] / height, image[1] / width)
+        tall = min(image[0], max(1, round(height * shrink)))
+        wide = min(image[1], max(1, round(width * shrink)))
     else:
         if crop < 1:
             raise UserError(f"crop={crop} is impossible: it must be at least 1 pixel.")
-        if crop > min(image.size):
+        if crop > min(image):
             raise UserError(
-                f"crop={crop} is larger than an image of {image.width}x{image.height} pixels "
+                f"crop={crop} is larger than an image of {image[1]}x{image[0]} pixels "
                 "(width x height): lower the crop, or leave it out to take the largest that fits."
             )
         tall = wide = crop
-    top = round((image.height - tall) / 2)
-    left = round((image.width - wide) / 2)
-    image = image.crop((left, top, left + wide, top + tall))
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    top = round((image[0] - tall) / 2)
+    left = round((image[1] - wide) / 2)
+    return top, left, top + tall, left + wide
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """(height, width) of an image file as ``open_image`` gives it, read from its header alone.
+
+    Raises:
+        UserError: no image that can be read.
+    """
+    try:
+        with Image.open(file) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:  # Decoders raise almost anything on damaged files.
+        raise UserError(f"'{file}' is not an image that can be read ({error}).") from error
 
 
 def frame(image: Image.Image, size: tuple[int, int], crops: Iterable[int | None]) -> Image.Image:

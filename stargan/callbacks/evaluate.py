@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 import torch
 
 from stargan.callbacks.base import Run, RunCallback
-from stargan.contracts import Plain, RegionImages, UserError
+from stargan.contracts import Plain, UserError
+from stargan.data.synthetic_faces import is_drawn
 from stargan.evaluation.figures import figures
 from stargan.evaluation.judge import judge_of_faces
 from stargan.evaluation.test_set import TestSet
@@ -197,7 +198,7 @@ class _Now:
 
 def _faces(run: Run, source: str) -> Judge:
     """The judge of embedded faces, made if it must be."""
-    if not isinstance(run.data.train[source].images, RegionImages):
+    if not is_drawn(run.data.train[source].images):
         raise UserError(
             f"callbacks=evaluate on the images of '{source}' needs a judge: add "
             "callbacks.evaluate.judge=RUN_OR_FILE of a classifier of its labels."

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from stargan.contracts import UserError
-from stargan.data.image_folder import FileImages, check_split, existing_folder
+from stargan.data.files import existing_folder
+from stargan.data.image_folder import FileImages, check_split
 from stargan.labels import LabelSpace, unknown_label
 
 PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
@@ -39,6 +40,7 @@ class CelebA(FileImages):
             the order of the official code's shuffle, which takes 1,999 of them).
         seed: of the paper's partition.
         groups: exclusive groups of attributes; None: the hair colours.
+        regions: a text of boxes or a folder of masks, see ``region_files``.
 
     Raises:
         UserError: missing files (says what was looked for), a malformed line (names file and
@@ -53,6 +55,7 @@ class CelebA(FileImages):
         partition: str = "official",
         seed: int = 1234,
         groups: Sequence[Sequence[str]] | None = None,
+        regions: str | Path | None = None,
     ) -> None:
         check_split(split)
         if partition not in ("official", "paper"):
@@ -63,7 +66,7 @@ class CelebA(FileImages):
             )
         base, folder = _find_images(existing_folder(root))
         attributes = _find_file(base, "list_attr_celeba")
-        names, rows = _read_attributes(attributes, labels)
+        names, rows, header = _read_attributes(attributes, labels)
         known = EXCLUSIVE if groups is None else groups
         chosen = [[n for n in group if n in names] for group in known] if groups is None else known
         space = LabelSpace(names, groups=chosen, name="celeba")
@@ -109,7 +112,14 @@ class CelebA(FileImages):
                 f"every {split} image of '{base}' has two labels of an exclusive group."
             )
         super().__init__(
-            space, paths, table_of_labels[possible], where=f"{base} ({split})", notes=notes
+            space,
+            paths,
+            table_of_labels[possible],
+            where=f"{base} ({split})",
+            notes=notes,
+            regions=regions,
+            base=folder,
+            known=header,
         )
 
 
@@ -158,8 +168,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read_attributes(
     path: Path, labels: Sequence[str] | None
-) -> tuple[tuple[str, ...], dict[str, list[float]]]:
-    """Chosen attribute names, and file name to their values.
+) -> tuple[tuple[str, ...], dict[str, list[float]], list[str]]:
+    """Chosen attribute names, file name to their values, and all names.
 
     Takes the official text (a count, a header without a column for the file, -1/1) and the
     common CSV (header with image_id, 0/1 or -1/1), and anything between.
@@ -196,7 +206,7 @@ def _read_attributes(
         rows[fields[0]] = [v for v in values if v is not None]
     if not rows:
         raise UserError(f"'{path}' lists no images below its header (line {number}).")
-    return names, rows
+    return names, rows, header
 
 
 def _choose(path: Path, header: list[str], labels: Sequence[str] | None) -> tuple[str, ...]:

@@ -298,8 +298,8 @@ class DataModule(pl.LightningDataModule):
     def test_batches(self, source: str, batch_size: int) -> Iterator[Batch]:
         """A source's test split in order; unreadable images are left out when they are skipped.
 
-        The regions of row ``i`` of the whole are
-        ``test[source].regions(test_indices(source)[i])``.
+        The region of a label in row ``i`` of the whole is
+        ``test[source].region(test_indices(source)[i], label)``.
         """
         prepared = self._test_source(source)
         number = list(self.test).index(source)

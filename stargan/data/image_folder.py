@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,8 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from stargan.contracts import UserError
-from stargan.images import EXTENSIONS, natural_key, open_image
+from stargan.data.files import existing_folder, files_below, files_in, folders_in
+from stargan.data.region_files import RegionFiles, open_regions
+from stargan.images import open_image
 from stargan.labels import LabelSpace, unknown_label
+from stargan.regions import Region
 
 TEST_SHARE = 0.1
 _SPLIT_FOLDERS = {
@@ -24,7 +28,13 @@ _NOT_A_CLASS = frozenset(name for names in _SPLIT_FOLDERS.values() for name in n
 
 
 class FileImages:
-    """Image files with labels: one split of one data set (``contracts.LabeledImages``).
+    """Image files with labels: one split of one data set (``contracts.RegionImages``).
+
+    Args:
+        regions: the user's boxes or masks, see ``region_files``; read when they are first asked
+            for, so that training needs them neither right nor there.
+        base: the folder of the images of all splits, which ``regions`` names.
+        known: all labels that the data have, those not in use too.
 
     Attributes:
         paths: one file per row of ``labels``.
@@ -38,6 +48,9 @@ class FileImages:
         labels: Tensor,
         where: str,
         notes: Sequence[str] = (),
+        regions: str | Path | None = None,
+        base: Path | None = None,
+        known: Sequence[str] = (),
     ) -> None:
         space.check(labels)
         self.space = space
@@ -45,6 +58,7 @@ class FileImages:
         self.labels = labels
         self.where = where
         self.notes = tuple(notes)
+        self._regions, self._base, self._known = regions, base, tuple(known)
         # The shortest names that still tell all files apart.
         for name in (_stem, _with_folder, _full):
             self._names = [name(p) for p in self.paths]
@@ -61,6 +75,22 @@ class FileImages:
     def name(self, index: int) -> str:
         """The file's name without its extension, with its folder where names repeat."""
         return self._names[index]
+
+    @cached_property
+    def region_files(self) -> RegionFiles | None:
+        """The user's boxes or masks; None where there are none. Raises ``UserError``."""
+        if self._regions is None or self._base is None:
+            return None
+        return open_regions(self._regions, self._base, self.space.names, self._known)
+
+    def about_regions(self) -> str | None:
+        """See ``RegionImages``."""
+        return self.region_files.about if self.region_files else None
+
+    def region(self, index: int, label: int) -> Region | None:
+        """See ``RegionImages``."""
+        files = self.region_files
+        return files.region(self.paths[index], self.space.names[label]) if files else None
 
 
 def _stem(path: Path) -> str:
@@ -87,6 +117,7 @@ class ImageFolder(FileImages):
         seed: of the split, where there are no split folders.
         labels: the classes to use, in this order; None: all, sorted.
         name: what the label space is called.
+        regions: a text of boxes or a folder of masks, see ``region_files``.
 
     Raises:
         UserError: no folder, no class folders, one class alone, an empty class, a class named
@@ -100,6 +131,7 @@ class ImageFolder(FileImages):
         seed: int = 1234,
         labels: Sequence[str] | None = None,
         name: str = "folder",
+        regions: str | Path | None = None,
     ) -> None:
         base = existing_folder(root)
         files, is_split = class_files(base, split, labels)
@@ -109,7 +141,14 @@ class ImageFolder(FileImages):
                 for c, paths in files.items()
             }
         space = LabelSpace(files, categorical=True, name=name)
-        super().__init__(space, *labeled_by_class(files), where=f"{base} ({split})")
+        super().__init__(
+            space,
+            *labeled_by_class(files),
+            where=f"{base} ({split})",
+            regions=regions,
+            base=base,
+            known=class_names(base),
+        )
 
 
 class Images(FileImages):
@@ -150,40 +189,10 @@ def labeled_by_class(files: dict[str, list[Path]]) -> tuple[list[Path], Tensor]:
     return paths, torch.nn.functional.one_hot(classes, len(files)).float()
 
 
-def existing_folder(root: str | Path) -> Path:
-    """``root`` as a path. Raises ``UserError`` when it is no folder."""
-    base = Path(root).expanduser()
-    if not base.is_dir():
-        what = "is a file" if base.exists() else "does not exist"
-        raise UserError(f"the data folder '{base}' {what}: give the folder of the images.")
-    return base
-
-
 def check_split(split: str) -> None:
     """Refuse a split that no data set has."""
     if split not in _SPLIT_FOLDERS:
         raise UserError(f"unknown split '{split}': choose {', '.join(_SPLIT_FOLDERS)}.")
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The image files in a folder, in natural order, hidden ones left out."""
-    found = [
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
-    ]
-    return sorted(found, key=lambda p: (natural_key(p.name), p.name))
-
-
-def files_below(folder: Path) -> list[Path]:
-    """The image files in a folder and all its visible subfolders, in natural order."""
-    return files_in(folder) + [p for inner in folders_in(folder) for p in files_below(inner)]
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """The visible folders in a folder, in natural order."""
-    found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))]
-    return sorted(found, key=lambda p: (natural_key(p.name), p.name))
 
 
 def class_files(
@@ -216,6 +225,11 @@ def class_files(
         has, lacks = (folder, parts["train"]) if odd in other else (parts["train"], folder)
         raise UserError(f"class '{odd}' is in '{has}' but not in '{lacks}': the two must agree.")
     return {c: other[c] for c in train}, True
+
+
+def class_names(base: Path) -> list[str]:
+    """All classes of a folder that ``class_files`` takes, chosen or not."""
+    return [p.name for p in folders_in(_split_folders(base).get("train", base))]
 
 
 def _split_folders(base: Path) -> dict[str, Path]:

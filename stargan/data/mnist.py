@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision import datasets
 
 from stargan.contracts import UserError
-from stargan.data.image_folder import existing_folder
+from stargan.data.files import existing_folder
 from stargan.labels import LabelSpace, unknown_label
 
 KINDS = {

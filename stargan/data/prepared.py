@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from stargan.contracts import LabeledImages, RegionImages, UserError
 from stargan.images import crop_resize
+from stargan.regions import Region
 
 _log = logging.getLogger(__name__)
 _KEPT, _UNREADABLE = 1, 2
@@ -109,17 +109,13 @@ class PreparedImages:
                 return i, array
         raise UserError(f"not one image of {self.images.where} can be read: replace them.")
 
-    def regions(self, index: int) -> NDArray[np.bool_] | None:
-        """``(L, H, W)`` bool: the pixels each label may change, cropped and resized as the image.
-
-        None when the data set does not know. A pixel counts when any part of it may change.
-        """
+    def region(self, index: int, label: int) -> Region | None:
+        """Where a label is, cropped and resized as the image; None where that is not known."""
         if not isinstance(self.images, RegionImages):
             return None
-        masks = [
-            np.asarray(
-                crop_resize(Image.fromarray(m.astype(np.uint8) * 255), self.size, self._crop)
-            )
-            for m in self.images.regions(index)
-        ]
-        return np.stack(masks) > 0
+        region = self.images.region(index, label)
+        return None if region is None else region.framed(self.size, self._crop)
+
+    def about_regions(self) -> str | None:
+        """See ``RegionImages``; None too of data sets that know of no regions at all."""
+        return self.images.about_regions() if isinstance(self.images, RegionImages) else None

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stargan.contracts import UserError
+from stargan.data.files import existing_folder, files_in, folders_in
 from stargan.data.image_folder import (
     TEST_SHARE,
     FileImages,
     check_split,
     class_files,
+    class_names,
     draw_test,
-    existing_folder,
-    files_in,
-    folders_in,
     labeled_by_class,
 )
 from stargan.labels import LabelSpace, unknown_label
@@ -46,6 +45,7 @@ class RaFD(FileImages):
         angles: camera angles in degrees to keep of files with original names (the paper: 45, 90,
             135).
         write_split: write the split to this text file, one ``train NAME`` or ``test NAME`` a line.
+        regions: a text of boxes or a folder of masks, see ``region_files``.
 
     Raises:
         UserError: a missing folder, no file of the naming pattern, a split by person of files
@@ -61,6 +61,7 @@ class RaFD(FileImages):
         by: str = "image",
         angles: Sequence[int] = (45, 90, 135),
         write_split: str | Path | None = None,
+        regions: str | Path | None = None,
     ) -> None:
         check_split(split)
         if by not in ("image", "person"):
@@ -69,10 +70,12 @@ class RaFD(FileImages):
         notes: list[str] = []
         if folders_in(base):
             files, is_split = class_files(base, split, labels)
+            known = class_names(base)
         else:
             if split == "val":
                 raise UserError(f"'{base}' has no split val: choose train or test.")
             files, notes = _by_name(base, angles)
+            known = sorted(files)
             if labels is not None:
                 unknown = next((name for name in labels if name not in files), None)
                 if unknown is not None:
@@ -97,7 +100,15 @@ class RaFD(FileImages):
             }
         space = LabelSpace(sorted(files), categorical=True, name="rafd")
         ordered = {c: files[c] for c in space.names}
-        super().__init__(space, *labeled_by_class(ordered), where=f"{base} ({split})", notes=notes)
+        super().__init__(
+            space,
+            *labeled_by_class(ordered),
+            where=f"{base} ({split})",
+            notes=notes,
+            regions=regions,
+            base=base,
+            known=known,
+        )
 
 
 def _by_name(base: Path, angles: Sequence[int]) -> tuple[dict[str, list[Path]], list[str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from stargan.contracts import LabeledImages, RegionImages
 from stargan.labels import LabelSpace
+from stargan.regions import Region
 
 
 class Subset:
@@ -65,6 +64,10 @@ class ChosenLabels(Subset):
         self.labels = labels[self.rows]
         self.faces = images
 
-    def regions(self, index: int) -> NDArray[np.bool_]:
+    def about_regions(self) -> str | None:
         """See ``RegionImages``."""
-        return self.faces.regions(self.rows[index])[self.columns]
+        return self.faces.about_regions()
+
+    def region(self, index: int, label: int) -> Region | None:
+        """See ``RegionImages``."""
+        return self.faces.region(self.rows[index], self.columns[label])

@@ -26,11 +26,12 @@ from rich.errors import LiveError
 from rich.progress import Progress
 from torch import Tensor
 
-from stargan.contracts import RegionImages, UserError
+from stargan.contracts import LabeledImages, RegionImages, UserError
 from stargan.data.face_drawing import draw_face
 from stargan.data.face_person import EXPRESSIONS, HAIR_COLOURS, Look, Person, draw_person
 from stargan.data.subset import ChosenLabels
 from stargan.labels import LabelSpace
+from stargan.regions import Region
 
 SPACES = {
     "attributes": LabelSpace(
@@ -156,6 +157,14 @@ class SyntheticFaces:
             return masks.repeat(len(EXPRESSIONS), axis=0)
         return masks[[0] * len(HAIR_COLOURS) + [1, 2]]
 
+    def region(self, index: int, label: int) -> Region:
+        """One of ``regions``, with the smallest box around it."""
+        return Region.of_mask(self.regions(index)[label])
+
+    def about_regions(self) -> str:
+        """See ``RegionImages``."""
+        return "all pixels that the label may change"
+
     def _who(self, index: int) -> tuple[Person, Look]:
         if not 0 <= index < self._count:
             raise IndexError(index)
@@ -257,6 +266,14 @@ def embedded_faces(labels: Sequence[str] | None = None, **settings: Any) -> Regi
     faces = SyntheticFaces(**settings)
     every = labels is None or tuple(labels) == faces.space.names
     return faces if every else ChosenLabels(faces, labels or ())
+
+
+def is_drawn(images: LabeledImages) -> bool:
+    """Whether a judge can be trained on a data set unasked: drawn faces, as many as they are.
+
+    Not a part of them that ``data.limit`` has left.
+    """
+    return isinstance(images, SyntheticFaces | ChosenLabels)
 
 
 def default_cache() -> Path:

@@ -1,22 +1,24 @@
 """How well class activation maps find what a label is about, on data whose regions are known.
 
 The protocol of Zhou et al., CVPR 2016, section 3.2: the region above 20 % of a map's maximum, the
-box of its largest connected component, right when its intersection over union with the true box
-is at least one half. The true box is the smallest one around the label's region: all pixels that
-the label may change (of embedded faces: those that differ when the person is drawn with the other
-labels of the group, see ``SyntheticFaces.regions``).
+box of its largest connected component, right when its intersection over union with the true box is
+at least one half; with one of them where there are several (ILSVRC's rule, Russakovsky et al., IJCV
+2015). True boxes are the user's, or the smallest one around the label's region: the user's mask, or
+all pixels that the label may change (of embedded faces: those that differ when the person is drawn
+with the other labels of the group, see ``SyntheticFaces.regions``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stargan import cam
-from stargan.contracts import UserError
+from stargan.contracts import RegionImages, UserError
 from stargan.data.datamodule import DataModule
 from stargan.judge import Judge
 
@@ -34,7 +36,7 @@ class Case:
         rank: place of the label among those of its exclusive group by logit, 0 the first; of a
             label that stands alone 0 if its logit is above zero, else 1.
         choices: number of labels in the group.
-        overlap: intersection over union of the found and the true box.
+        overlap: intersection over union of the found and the true box, the best of several.
         hit: whether the map's maximum lies within the region.
         area: share of the image that the region takes: how often chance hits.
     """
@@ -46,6 +48,21 @@ class Case:
     overlap: float
     hit: bool
     area: float
+
+
+class Located(NamedTuple):
+    """What ``locate_labels`` finds, and what it has to leave out.
+
+    Attributes:
+        cases: every set label of an image whose region is in the picture.
+        unknown: images that have labels, but not the region of any of them.
+        cut: regions of which nothing is in the picture: the crop cut them away, or the mask is
+            empty.
+    """
+
+    cases: list[Case]
+    unknown: int
+    cut: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ def locate_labels(
     share: float = cam.SHARE,
     batch_size: int = 32,
     progress: Callable[[int], None] = lambda count: None,
-) -> list[Case]:
+) -> Located:
     """Every set label of every test image of a data set: is it read, is its region found?
 
     Args:
@@ -95,31 +112,39 @@ def locate_labels(
         progress: told the number of images that are done.
 
     Raises:
-        UserError: the judge has no maps or other labels, or the regions are not known.
+        UserError: the judge has no maps or other labels, the regions are not known, or the user's
+            boxes or masks do not fit the images.
     """
     cam.check_maps(judge)
     number = list(data.test).index(name)
     space = data.labels.spaces[number]
     own = judge.space_of(data.labels, number)
+    prepared = data.test[name]
+    if prepared.about_regions() is None:
+        own_files = isinstance(prepared.images, RegionImages)
+        files = f"add data.{name}.regions=PATH of boxes or masks, or " if own_files else ""
+        raise UserError(
+            f"'{name}' does not say where its labels are: {files}take data whose regions are "
+            "known, as data=attributes."
+        )
     offset = judge.labels.slices[own].start
     indices = data.test_indices(name)
     cases: list[Case] = []
-    done = 0
+    done = unknown = cut = 0
     for batch in data.test_batches(name, batch_size):
         logits = judge.logits(batch.image).cpu()[:, judge.labels.slices[own]]
         size = (batch.image.shape[-2], batch.image.shape[-1])
         maps = cam.label_maps(judge, batch.image, relative=True).cpu()
         truth = batch.label[:, data.labels.slices[number]]
         for row, index in enumerate(indices[done : done + len(truth)]):
-            regions = data.test[name].regions(index)
-            if regions is None:
-                raise UserError(
-                    f"'{name}' does not say where its labels are: localisation needs images whose "
-                    "regions are known, as data=attributes or data=expressions."
-                )
-            for i in torch.nonzero(truth[row] > 0.5).flatten().tolist():
-                box = cam.box_of(regions[i])
-                if box is None:
+            own_labels = torch.nonzero(truth[row] > 0.5).flatten().tolist()
+            regions = {i: prepared.region(index, i) for i in own_labels}
+            unknown += bool(own_labels) and all(r is None for r in regions.values())
+            for i, region in regions.items():
+                if region is None:
+                    continue
+                if not region.boxes:
+                    cut += 1
                     continue
                 heat = cam.enlarge(maps[row, offset + i][None], size)
                 label = space.names[i]
@@ -130,20 +155,21 @@ def locate_labels(
                     else int(logits[row, i] <= 0)
                 )
                 y, x = divmod(int(heat.argmax()), size[1])
+                found = cam.localise(heat, share)[0]
                 cases.append(
                     Case(
                         index=index,
                         label=label,
                         rank=rank,
                         choices=len(group),
-                        overlap=cam.iou(cam.localise(heat, share)[0], box),
-                        hit=bool(heat.max() > 0 and regions[i][y, x]),
-                        area=float(regions[i].mean()),
+                        overlap=max(cam.iou(found, box) for box in region.boxes),
+                        hit=bool(heat.max() > 0 and region.pixels[y, x]),
+                        area=float(region.pixels.mean()),
                     )
                 )
         done += len(truth)
         progress(done)
-    return cases
+    return Located(cases, unknown, cut)
 
 
 def summarise(title: str, cases: list[Case]) -> Localisation:

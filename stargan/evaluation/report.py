@@ -158,7 +158,7 @@ def verdict(figures: SetFigures) -> str:
         words += f" (of real images it reads {1 - real.value:.1%} right)"
     if "kept" in found:
         words += f" and all other labels as before on **{found['kept'].value:.1%}**"
-    if "outside" in found:
+    if "outside" in found and found["outside"].count:
         words += (
             f"; pixels that the label does not concern change by {found['outside'].value:.4f} "
             "of the range on average"

@@ -17,6 +17,7 @@ from stargan import images
 from stargan.contracts import CounterfactualImages, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.prepared import PreparedImages
+from stargan.data.synthetic_faces import is_drawn
 from stargan.labels import JointLabelSpace, LabelSpace
 
 NEUTRAL = "neutral"
@@ -67,10 +68,12 @@ class TestSet:
         test, reference: the test and the training split.
         rows, labels: ``(N,)`` and ``(N, L)`` of the test images that are used.
         reference_rows, reference_labels: the same of the training images.
+        knows_regions: whether it is known of some images what a label may change.
         notes: what the reader of a report should know.
 
     Raises:
-        UserError: the data do not know a label that the model needs.
+        UserError: the data do not know a label that the model needs, or the user's boxes or masks
+            cannot be read.
     """
 
     __test__ = False  # pytest: a name, not a test
@@ -87,6 +90,10 @@ class TestSet:
         self.notes: list[str] = []
         table = label_table(own, self.space, source)
         self.rows, self.labels = self._choose(self.test, table, count, "test")
+        about = self.test.about_regions()
+        self.knows_regions = about is not None
+        if about is not None and not is_drawn(self.test.images):
+            self.notes.append(f"What a label of {source} concerns is {about}.")
         self.reference_rows, self.reference_labels = self._choose(
             self.reference, table, len(self.rows), "training"
         )
@@ -136,14 +143,18 @@ class TestSet:
         """Test images ``(B, 3, H, W)`` in [-1, 1] by their index; all of them can be read."""
         return _stack(self.test, rows)
 
-    def regions(self, row: int) -> Tensor | None:
-        """``(L, H, W)`` bool in the model's labels: what each may change; None where unknown."""
-        masks = self.test.regions(row)
-        if masks is None:
-            return None
+    def region(self, row: int, group: Sequence[int]) -> Tensor | None:
+        """``(H, W)`` bool: what the labels of a group may change; None where that is not known.
+
+        Args:
+            row: index of a test image.
+            group: labels of the model's space; what one of them may change counts.
+        """
         own = self.test.images.space
-        order = [own.index(name) for name in self.space.names if name in own.names]
-        return torch.from_numpy(masks[order]) if len(order) == self.space.size else None
+        names = [self.space.names[i] for i in group]
+        found = [self.test.region(row, own.index(n)) for n in names if n in own.names]
+        masks = [torch.from_numpy(region.pixels) for region in found if region is not None]
+        return torch.stack(masks).any(0) if masks else None
 
     def truth(self, row: int, label: Tensor) -> Tensor | None:
         """The true image ``(3, H, W)`` of a test image under other labels; None where unknown."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from stargan.contracts import Plain, RegionImages, Translate
+from stargan.contracts import Plain, Translate
 from stargan.data.datamodule import DataModule
+from stargan.data.synthetic_faces import is_drawn
 from stargan.evaluation.figures import Row, figures
 from stargan.evaluation.judge import judge_of_faces
 from stargan.evaluation.test_set import TestSet
@@ -80,7 +81,7 @@ def judge_embedded(
     """
     scores: Scores = {}
     for name, prepared in data.test.items():
-        if not isinstance(prepared.images, RegionImages):
+        if not is_drawn(prepared.images):
             continue
         judge = judge_of_faces(data, name, settings[name], console)
         test = TestSet(data, name, translate.labels, COUNT)

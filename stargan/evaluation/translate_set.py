@@ -24,7 +24,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from stargan import images
 from stargan.contracts import Translate, UserError
-from stargan.evaluation.test_set import TestSet, wanted
+from stargan.evaluation.test_set import Chunk, TestSet, wanted
 from stargan.judge import Judge
 from stargan.labels import LabelSpace
 from stargan.metrics.fid import FeatureNetwork
@@ -174,8 +174,9 @@ class Records:
             with a feature network of its own also ``scores (N, K)``.
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
             in ``TestSet.wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
-            are known, ``inside`` and ``outside``; with cycles ``l1``, ``psnr``, ``ssim``; where the
-            true answer is known ``truth``. Differences are mean absolute ones on [0, 1].
+            are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
+            ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
+            mean absolute ones on [0, 1].
         reference: of the training images: ``label``, ``features``.
     """
 
@@ -252,7 +253,7 @@ def _measure(
         return {"real.row": chunk.row}
     real = {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
     parts: list[Table] = []
-    regions = [test.regions(int(row)) for row in chunk.row]
+    regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
     for number, wish in enumerate(test.wishes):
         rows, target = wanted(test.space, chunk.label, wish)
         if not len(rows):
@@ -274,10 +275,13 @@ def _measure(
             else tools.distance(fake, image).float().cpu(),
             **read,
         }
-        if all(regions[int(r)] is not None for r in rows):
-            group = test.group(wish)
-            mask = torch.stack([regions[int(r)][group].any(0) for r in rows])  # type: ignore[index]
-            part["inside"], part["outside"] = _mean(pixels, mask), _mean(pixels, ~mask)
+        if test.knows_regions:
+            group = tuple(test.group(wish))
+            if group not in regions:
+                regions[group] = _regions(test, chunk, group)
+            mask, known = (part_of[rows] for part_of in regions[group])
+            for name, where in (("inside", mask), ("outside", ~mask)):
+                part[name] = _mean(pixels, where).where(known, torch.nan)
         true = [test.truth(int(chunk.row[r]), t) for r, t in zip(rows, target, strict=True)]
         if all(t is not None for t in true):
             drawn = torch.stack([t for t in true if t is not None])
@@ -299,6 +303,14 @@ def _reconstruction(back: Tensor, image: Tensor) -> Table:
         assert isinstance(ssim, Tensor)
         found["ssim"] = ssim.reshape(-1)
     return found
+
+
+def _regions(test: TestSet, chunk: Chunk, group: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """``(B, H, W)`` bool: what a group may change in each image; ``(B,)`` whether that is known."""
+    found = [test.region(int(row), group) for row in chunk.row]
+    nothing = torch.zeros(chunk.image.shape[-2:], dtype=torch.bool)
+    masks = torch.stack([nothing if mask is None else mask for mask in found])
+    return masks, torch.tensor([mask is not None for mask in found])
 
 
 def _mean(pixels: Tensor, mask: Tensor) -> Tensor:

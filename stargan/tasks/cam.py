@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stargan import cam, images
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.localisation import HEADS, Case, by_label, cells, locate_labels
+from stargan.evaluation.localisation import (
+    HEADS,
+    Case,
+    Located,
+    by_label,
+    cells,
+    locate_labels,
+)
 from stargan.judge import Judge, open_judge
 from stargan.tasks.evaluate import evaluation_data
 from stargan.tasks.translate import output_names
@@ -160,30 +168,60 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         "# Localisation by class activation maps",
         "",
         f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
-        f"the largest connected part of a map above {share:.0%} of its maximum with the smallest "
-        "box around all pixels that the label may change. *loc. error*: the class is wrong or the "
-        "boxes' intersection over union is below 0.5. *peak inside*: the map's maximum lies within "
-        "the region, which chance would do as often as *area of the region* says. Top-5 needs more "
-        "than five classes.",
+        f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
+        "(where a region is known by its pixels, the smallest around it). *loc. error*: the class "
+        "is wrong or the boxes' intersection over union (IoU) is below 0.5; of several true boxes "
+        "the one that fits best counts. *peak inside*: the map's maximum lies within the region, "
+        "which chance would do as often as *area of the region* says. Top-5 needs more than five "
+        "classes.",
     ]
-    for name, prepared in data.test.items():
+    known = {n: p for n, p in data.test.items() if p.about_regions() is not None}
+    for name in data.test:
+        if known and name not in known:
+            lines += ["", f"## {name}", "", f"Left out: data.{name}.regions is not given."]
+            print(f"{name}: left out, data.{name}.regions is not given")
+    for name, prepared in (known or data.test).items():
         with bar(f"maps of {name}") as progress:
             task = progress.add_task("", total=len(prepared))
 
             def advance(count: int, progress: Progress = progress, task: Any = task) -> None:
                 progress.update(task, completed=count)
 
-            cases = locate_labels(judge, data, name, share, config["batch_size"], advance)
+            located = locate_labels(judge, data, name, share, config["batch_size"], advance)
+        cases, about = located.cases, prepared.about_regions()
         if not cases:
-            raise UserError(f"no test image of '{name}' has a label with a region.")
+            raise UserError(
+                f"no test image of '{name}' has a label with a region, which are {about}: name "
+                "test images and labels that they have."
+            )
         rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
+        notes = left_out(located, len(prepared))
         picture = output / f"localisation_{name}.png"
         images.save_png(examples(judge, data, name, cases, share), picture)
-        lines += ["", f"## {name}", "", *table(rows), "", f"![{name}]({picture.name})"]
+        region = f"The region of a label is {about}."
+        lines += ["", f"## {name}", "", " ".join([region, *notes]), "", *table(rows)]
+        lines += ["", f"![{name}]({picture.name})"]
         print(f"{name}: {len(prepared):,} test images")
+        print("\n".join([region, *notes]))
         print("\n".join(table(rows)) + "\n")
     (output / "localisation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {output / 'localisation.md'}")
+
+
+def left_out(located: Located, images: int) -> list[str]:
+    """What the figures do not count, in sentences."""
+    said = []
+    if located.unknown:
+        said.append(
+            f"Left out: {located.unknown:,} of {images:,} test images, for whose labels no "
+            "region is given."
+        )
+    if located.cut:
+        said.append(
+            f"Left out: {located.cut:,} regions of which nothing is in the picture (cut away by "
+            "the crop, or an empty mask)."
+        )
+    return said
 
 
 def table(rows: list[list[str]]) -> list[str]:
@@ -191,21 +229,32 @@ def table(rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [list(HEADS), ["---"] + ["---:"] * 9, *rows]]
 
 
+def chosen_images(cases: list[Case]) -> list[int]:
+    """The first images that show a label not shown before, then the first of the others."""
+    shown: set[str] = set()
+    new: list[int] = []
+    rest: list[int] = []
+    for index, own in groupby(cases, key=lambda c: c.index):
+        labels = {c.label for c in own}
+        (rest if labels <= shown else new).append(index)
+        shown |= labels
+    return sorted((new + rest)[:EXAMPLES])
+
+
 def examples(
     judge: Judge, data: DataModule, name: str, cases: list[Case], share: float
 ) -> Image.Image:
-    """The first images with the map of each label that they have; found box red, true box green."""
+    """Images with the map of each label that they have; found box red, true boxes green."""
     number = list(data.test).index(name)
     offset = judge.labels.slices[judge.space_of(data.labels, number)].start
     space = data.labels.spaces[number]
     factor = max(1, math.ceil(SHOWN / min(data.image_size)))
     large = (data.image_size[0] * factor, data.image_size[1] * factor)
     rows: list[list[Image.Image]] = []
-    for index in list(dict.fromkeys(c.index for c in cases))[:EXAMPLES]:
+    for index in chosen_images(cases):
         prepared = data.test[name]
-        array, regions = prepared.pixels(index), prepared.regions(index)
+        array = prepared.pixels(index)
         assert array is not None
-        assert regions is not None
         small = Image.fromarray(array)
         picture = small.resize(large[::-1], Image.Resampling.LANCZOS)
         maps = cam.label_maps(judge, images.to_tensor(small)[None], relative=True)[0]
@@ -215,14 +264,13 @@ def examples(
             heat = cam.enlarge(maps[offset + i][None], data.image_size).cpu()
             shown = cam.overlay(picture, cam.normalise(cam.enlarge(heat, large)[0]))
             draw = ImageDraw.Draw(shown)
-            for box, colour in (
-                (cam.box_of(regions[i]), GREEN),
-                (cam.localise(heat, share)[0], RED),
-            ):
-                if box is not None:
-                    corners = (box.left, box.top, box.right, box.bottom)
-                    x0, y0, x1, y1 = (factor * n for n in corners)
-                    draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=colour, width=3)
+            region, found = prepared.region(index, i), cam.localise(heat, share)[0]
+            boxes = [(box, GREEN) for box in region.boxes] if region is not None else []
+            for box, colour in [*boxes, *([(found, RED)] if found is not None else [])]:
+                corners = (box.left, box.top, box.right, box.bottom)
+                x0, y0, x1, y1 = (round(factor * n) for n in corners)
+                # A box thinner than a line is drawn as one.
+                draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=3)
             draw.text(
                 (6, 4),
                 f"{case.label}, IoU {case.overlap:.2f}",
@@ -233,5 +281,5 @@ def examples(
             )
             row.append(shown)
         rows.append(row)
-    heads = ["input", *["map, true box green, found box red"] * (max(map(len, rows)) - 1)]
+    heads = ["input", *["map, true boxes green, found box red"] * (max(map(len, rows)) - 1)]
     return images.grid(rows, heads, None, 1)

@@ -17,8 +17,10 @@ from torch import nn
 
 from stargan import __version__
 from stargan.callbacks.terms import read_terms
-from stargan.contracts import Plain, RegionImages, UserError
+from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.data.region_files import fingerprint
+from stargan.data.synthetic_faces import is_drawn
 from stargan.evaluation.figures import figures
 from stargan.evaluation.judge import judge_of_faces
 from stargan.evaluation.origin import run_folder
@@ -189,7 +191,9 @@ def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
             raise UserError(f"where are the images of '{name}'? Add {key}=FOLDER.")
         by_name = [s for s in model.labels.spaces if s.name == name]
         lone = by_name or (list(model.labels.spaces) if len(model.labels.spaces) == 1 else [])
-        if lone and not lone[0].categorical:
+        if "labels" not in source:
+            pass  # data=images: has none to choose from
+        elif lone and not lone[0].categorical:
             source["labels"] = list(lone[0].names)
         elif lone:
             source["labels"] = None  # Classes are matched by name, those that are missing said.
@@ -208,7 +212,7 @@ def own_judge(
         UserError: other images, which need a judge that the user has trained.
     """
     train = data.train[name].images
-    if not isinstance(train, RegionImages):
+    if not is_drawn(train):
         known = name if name in ("celeba", "rafd", "joint") else "celeba"
         raise UserError(
             f"evaluating translations of '{name}' needs a judge that knows its labels: train one, "
@@ -238,6 +242,9 @@ def evaluate_source(
         "size": model.size,
         "batch_size": config["batch_size"],
     }
+    given = config["data"][test.name].get("regions")
+    if given:
+        measured["regions"] = fingerprint(given)
     height, width = model.size
     folder = output / PARTS
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
@@ -261,6 +268,14 @@ def evaluate_source(
             f"distance in {distance}, 1 is that between two test images; these features follow "
             "the label too"
         )
+    notes = list(test.notes)
+    if "inside" in records.fake:
+        lacking = records.fake["inside"].isnan() & records.fake["outside"].isnan()
+        if lacking.any():
+            notes.append(
+                f"{int(lacking.sum()):,} of {len(lacking):,} translations are of images whose "
+                "region is not given: change outside and inside leave them out."
+            )
     return SourceResult(
         name=test.name,
         counts=(len(records.real["row"]), len(records.reference["label"])),
@@ -269,7 +284,7 @@ def evaluate_source(
         features=tools.features.name,
         distance=distance,
         sets=found,
-        notes=test.notes,
+        notes=notes,
         pictures=pictures(model, test, tools, records, config["cases"]),
     )
 

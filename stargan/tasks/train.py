@@ -222,9 +222,9 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
 
 
 def without_roots(data: Plain) -> Plain:
-    """Data settings with every root left open."""
+    """Data settings with every path of the user's left open."""
     found = {k: without_roots(v) if isinstance(v, dict) else v for k, v in data.items()}
-    return found | ({"root": None} if "root" in found else {})
+    return found | {k: None for k in ("root", "regions") if k in found}
 
 
 def make_run_dir(config: Plain) -> Path:

@@ -42,11 +42,14 @@ def test_a_run_logs_its_evaluations_and_keeps_the_best(tmp_path: Path) -> None:
 
 
 def test_real_images_need_a_judge(class_folder: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,left,top,width,height\ntest/red/0,9,9,20,20\n")
     with pytest.raises(UserError, match="needs a judge"):
         cli.run(
             [
                 *("train", "experiment=folder", f"data.root={class_folder}"),
                 *(f"run_dir={tmp_path / 'run'}", "callbacks=evaluate", "debug=smoke"),
-                *("data.image_size=32", "method.generator.channels=8", "data.batch_size=4"),
+                *(f"data.folder.regions={boxes}", "data.image_size=32"),
+                *("method.generator.channels=8", "data.batch_size=4"),
             ]
         )

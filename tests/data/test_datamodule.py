@@ -14,6 +14,7 @@ from stargan.contracts import Batch, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.image_folder import ImageFolder
 from stargan.data.synthetic_faces import SyntheticFaces
+from stargan.regions import box_of
 
 
 @pytest.fixture(scope="module")
@@ -187,17 +188,21 @@ def test_regions_follow_the_crop(drawn: Path, tmp_path: Path) -> None:
     data = faces(drawn)
     data.setup()
     prepared = data.test["attributes"]
-    regions = prepared.regions(0)
-    assert regions is not None
-    assert np.array_equal(regions, prepared.images.regions(0))  # type: ignore[attr-defined]
+    assert prepared.about_regions() == "all pixels that the label may change"
+    for label, mask in enumerate(prepared.images.regions(0)):  # type: ignore[attr-defined]
+        region = prepared.region(0, label)
+        assert region is not None
+        assert np.array_equal(region.pixels, mask)
+        assert region.boxes == (box_of(mask),)
     small = DataModule(data._sources, 8, crop=12)
     small.setup()
-    cut = small.test["attributes"].regions(0)
+    cut = small.test["attributes"].region(0, 0)
     assert cut is not None
-    assert cut.shape == (5, 8, 8)
+    assert cut.pixels.shape == (8, 8)
     other = files(folder(tmp_path))
     other.setup()
-    assert other.test["mine"].regions(0) is None
+    assert other.test["mine"].about_regions() is None
+    assert other.test["mine"].region(0, 0) is None
 
 
 def test_describe_counts_every_label(drawn: Path) -> None:

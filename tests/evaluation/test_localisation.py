@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from stargan.contracts import UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.image_folder import ImageFolder
+from stargan.data.prepared import PreparedImages
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.evaluation.localisation import Case, by_label, cells, locate_labels, summarise
 from stargan.judge import Judge
+from stargan.regions import Box
 
 SIZE, COUNT = 32, 16
 
@@ -26,6 +30,11 @@ def faces(kind: str) -> DataModule:
     return data
 
 
+def faces_of(prepared: PreparedImages) -> SyntheticFaces:
+    assert isinstance(prepared.images, SyntheticFaces)
+    return prepared.images
+
+
 class Planted(nn.Module):
     """Knows every test image by heart; its maps are the regions of its labels."""
 
@@ -34,7 +43,7 @@ class Planted(nn.Module):
         prepared = data.test[kind]
         (batch,) = data.test_batches(kind, COUNT)
         self.known, self.label = batch.image.flatten(1), batch.label
-        regions = np.stack([prepared.regions(i) for i in range(COUNT)])
+        regions = np.stack([faces_of(prepared).regions(i) for i in range(COUNT)])
         self.regions = torch.from_numpy(regions).float().roll((shift, shift), (2, 3))
         self.sign = -1.0 if wrong else 1.0
         self.head = nn.Linear(batch.label.shape[1], batch.label.shape[1])
@@ -53,7 +62,7 @@ class Planted(nn.Module):
 def judged(kind: str, **how: int) -> list[Case]:
     data = faces(kind)
     judge = Judge(Planted(data, kind, **how), data.labels, (SIZE, SIZE))
-    return locate_labels(judge, data, kind, batch_size=5)
+    return locate_labels(judge, data, kind, batch_size=5).cases
 
 
 @pytest.mark.parametrize("kind", ["attributes", "expressions"])
@@ -105,6 +114,98 @@ def test_data_without_regions_are_refused(class_folder: object) -> None:
     plain = Judge(_Pooled(), data.labels, (SIZE, SIZE))
     with pytest.raises(UserError, match="does not say where its labels are"):
         locate_labels(plain, data, "folder")
+
+
+def pets(folder: Path, regions: Path, count: int = 4) -> DataModule:
+    """Noisy pictures of 60 x 40 pixels, seen as 20 x 20: ten columns go on either side."""
+    rng = np.random.default_rng(0)
+    for animal in ("cat", "dog"):
+        for split in ("train", "test"):
+            (folder / split / animal).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                pixels = rng.integers(0, 255, (40, 60, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / split / animal / f"{animal}_{split}{i}.png")
+    data = DataModule({"pets": partial(ImageFolder, root=folder, regions=regions)}, 20)
+    data.setup()
+    return data
+
+
+class Looking(nn.Module):
+    """Looks at known boxes of known images, and reads the right class."""
+
+    def __init__(self, data: DataModule, boxes: list[Box]) -> None:
+        super().__init__()
+        (batch,) = data.test_batches("pets", len(boxes))
+        self.known, self.label = batch.image.flatten(1), batch.label
+        self.heat = torch.zeros(len(boxes), 20, 20)
+        for heat, box in zip(self.heat, boxes, strict=True):
+            heat[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] = 1
+        self.head = nn.Linear(2, 2)
+        nn.init.eye_(self.head.weight)
+
+    def maps(self, image: Tensor) -> Tensor:
+        which = torch.cdist(image.flatten(1), self.known).argmin(1)
+        return self.heat[which][:, None] * self.label[which][:, :, None, None]
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.label[torch.cdist(image.flatten(1), self.known).argmin(1)]
+
+
+def test_boxes_of_the_user(tmp_path: Path) -> None:
+    lines = [
+        "image,label,left,top,width,height",
+        "cat_test0,cat,20,8,20,16",  # seen as 4 to 12, 5 to 15
+        *("cat_test1,cat,20,8,20,16", "cat_test1,cat,10,0,8,8"),  # the second: 0 to 4, 0 to 4
+        *("cat_test2,cat,20,8,20,16", "cat_test2,dog,10,0,8,8"),  # no dog is there
+        "dog_test0,dog,20,8,20,16",
+        "dog_test1,,0,0,9,40",  # cut away
+        "dog_test2,cat,20,8,20,16",  # it is no cat
+        "cat_train0,cat,0,0,9,9",
+    ]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("\n".join(lines), encoding="utf-8")
+    data = pets(tmp_path / "pets", boxes)
+    seen, corner = Box(4, 5, 12, 15), Box(0, 0, 4, 4)
+    looks = [seen, corner, corner, seen, Box(4, 10, 12, 20), seen, seen, seen]
+    judge = Judge(Looking(data, looks), data.labels, (20, 20))
+    found = locate_labels(judge, data, "pets", batch_size=3)
+    assert [(c.index, c.label) for c in found.cases] == [
+        (0, "cat"),
+        (1, "cat"),
+        (2, "cat"),
+        (4, "dog"),
+    ]
+    assert [c.overlap for c in found.cases] == pytest.approx([1, 1, 0, 1 / 3])
+    assert [c.hit for c in found.cases] == [True, True, False, True]
+    assert [c.area for c in found.cases] == pytest.approx([0.2, 0.24, 0.2, 0.2])
+    # cat_test3, dog_test2 and dog_test3 have no box of their label; that of dog_test1 is cut away.
+    assert (found.unknown, found.cut) == (3, 1)
+    known = summarise("all", found.cases)
+    assert (known.top1, known.located1) == (0, 0.5)
+
+
+def test_masks_of_the_user(tmp_path: Path) -> None:
+    """Two corners of a mask: the box is around both, the peak must lie in one."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[8:10, 20:22] = mask[22:24, 38:40] = 255
+    for place in ("masks/cat_test0.png", "masks/cat/cat_test1.png", "masks/dog/dog_test0.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / place)
+    data = pets(tmp_path / "pets", tmp_path / "masks")
+    seen = Box(4, 5, 12, 15)
+    looks = [seen, Box(5, 5, 12, 15), *[seen] * 6]
+    judge = Judge(Looking(data, looks), data.labels, (20, 20))
+    found = locate_labels(judge, data, "pets")
+    assert [c.index for c in found.cases] == [0, 1, 4]
+    assert [c.overlap for c in found.cases] == pytest.approx([1, 0.875, 1])
+    assert (found.unknown, found.cut) == (5, 0)
+
+
+def test_bad_regions_stop_before_any_map(tmp_path: Path) -> None:
+    data = pets(tmp_path / "pets", tmp_path / "nowhere")
+    judge = Judge(Looking(data, [Box(0, 0, 1, 1)] * 8), data.labels, (20, 20))
+    with pytest.raises(UserError, match=r"nowhere' do not exist"):
+        locate_labels(judge, data, "pets")
 
 
 class _Pooled(nn.Module):

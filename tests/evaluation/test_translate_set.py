@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from stargan import images
 from stargan.contracts import UserError
 from stargan.data.datamodule import DataModule
+from stargan.data.image_folder import ImageFolder
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.evaluation.figures import Row, figures, pairwise_distance
 from stargan.evaluation.test_set import TestSet, label_table, match_space
@@ -24,8 +26,9 @@ from stargan.evaluation.translate_set import (
     judge_instruments,
     translate_set,
 )
-from stargan.judge import Judge
+from stargan.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace, LabelSpace
+from tests.tiny import write_judge
 
 COUNT = 24
 
@@ -123,6 +126,46 @@ def test_the_true_image_is_perfect(data: DataModule) -> None:
     assert overall.figures["error"].count == 4 * COUNT
     # No error at all is not certainty: so many photos, not so many translations.
     assert overall.figures["error"].high > 0.1
+
+
+class Painter:
+    """Paints the rows from 10 on white, whatever is asked."""
+
+    def __init__(self, labels: JointLabelSpace) -> None:
+        self.labels = labels
+
+    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+        painted = image.clone()
+        painted[:, :, 10:] = 1
+        return painted
+
+
+def test_masks_of_the_user_say_what_may_change(class_folder: Path, tmp_path: Path) -> None:
+    mask = Image.new("L", (40, 40))
+    mask.paste(255, (0, 20, 40, 40))
+    for place in ("red/test/red/0", "red/test/red/1", "red/test/blue/0"):
+        (tmp_path / "masks" / place).parent.mkdir(parents=True, exist_ok=True)
+        mask.save(tmp_path / "masks" / f"{place}.png")
+    make = partial(ImageFolder, root=class_folder, regions=tmp_path / "masks")
+    data = DataModule({"folder": make}, image_size=20)
+    data.setup()
+    labels = data.labels
+    test = TestSet(data, "folder", labels)
+    assert test.notes == [
+        "What a label of folder concerns is the masks of masks (3 in all, of 1 label)."
+    ]
+    judge = open_judge(write_judge(tmp_path / "judge.safetensors", *labels.spaces))
+    tools = judge_instruments(judge, test.space, "random")
+    records = translate_set(Painter(labels), test, tools, 4, cycle=False)
+    # Of a class the region is that of all classes: two red ones and a blue one, to two others each.
+    known = ~records.fake["outside"].isnan()
+    assert sorted(records.fake["row"][known].tolist()) == [0, 0, 6, 6, 7, 7]
+    assert torch.equal(known, ~records.fake["inside"].isnan())
+    assert (records.fake["outside"][known] == 0).all()
+    assert (records.fake["inside"][known] > 0.1).all()
+    (found,) = figures(records, test, intervals=False)
+    assert found.overall.figures["outside"].count == 6
+    assert found.overall.figures["change"].count == 18
 
 
 def test_doing_nothing_is_right_nowhere_and_changes_nothing(data: DataModule) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +12,9 @@ from stargan import cli, configs, networks
 from stargan.contracts import UserError
 from stargan.data.synthetic_faces import SPACES
 from stargan.export import describe, save_export
-from stargan.labels import JointLabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.tasks import cam
+from tests.conftest import draw_square
 from tests.test_judge import write_judge
 from tests.tiny import photo
 
@@ -98,3 +101,79 @@ def test_figures_on_data_with_regions(
     assert "| all |" in text
     assert "attributes: 12 test images" in capsys.readouterr().out
     assert (out / "localisation_attributes.png").is_file()
+
+
+CLASSES = LabelSpace(("blue", "green", "red"), categorical=True, name="folder")
+
+
+def located(tmp_path: Path, *words: str) -> tuple[str, Path]:
+    """localisation.md of a tiny judge of coloured squares, and its folder."""
+    judge = write_judge(tmp_path / "classifier.safetensors", JointLabelSpace([CLASSES]))
+    out = tmp_path / "out"
+    cli.run(["cam", f"model={judge}", f"output={out}", *words])
+    return (out / "localisation.md").read_text(encoding="utf-8"), out
+
+
+def test_figures_on_boxes_of_the_user(
+    tmp_path: Path, class_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "my boxes, all.txt"
+    lines = ["image label left top width height", *(f"test/red/{i} red 5 5 30 30" for i in (0, 1))]
+    boxes.write_text("\n".join([*lines, "test/blue/0 blue 5 5 30 30", "blue/0.png red 1 1 5 5"]))
+    words = ["data=folder", f"data.root={class_folder}", f"data.folder.regions={boxes}"]
+    with pytest.raises(UserError, match=r"line 5: 'blue/0\.png' may be"):
+        located(tmp_path, *words)
+    boxes.write_text("\n".join([*lines, "test/blue/0 blue 5 5 30 30", "test/red/1 red 0 0 9 9"]))
+    text, out = located(tmp_path, *words)
+    assert "is the boxes of my boxes, all.txt (4 in all, of 2 labels). Left out: 6 of 9" in text
+    assert "| red | 2 |" in text
+    assert "| blue | 1 |" in text
+    assert "| all | 3 |" in text
+    assert "green |" not in text
+    said = capsys.readouterr().out
+    assert "Left out: 6 of 9 test images, for whose labels no region is given." in said
+    picture = np.asarray(Image.open(out / "localisation_folder.png").convert("RGB"))
+    # Three rows: blue with one true box, red with one and with two.
+    green = (picture == cam.GREEN).all(2).sum()
+    # Seen at 32 pixels of six; three pixels wide.
+    large, small = (4 * 3 * round(6 * 32 * n / 40) for n in (30, 9))
+    assert 0.9 * 3 * large + small / 2 < green < 3 * large + small
+
+
+def test_figures_on_masks_of_the_user(tmp_path: Path, class_folder: Path) -> None:
+    mask = Image.new("1", (40, 40))
+    mask.paste(1, (5, 5, 35, 35))
+    for name in ("red", "green", "blue"):
+        # Files of train/ and test/ have the same names: their folders tell them apart.
+        (tmp_path / "masks" / "test" / name).mkdir(parents=True)
+        for i in range(3):
+            mask.save(tmp_path / "masks" / "test" / name / f"{i}.png")
+    words = ["data=folder", f"data.root={class_folder}"]
+    text, _ = located(tmp_path, *words, f"data.folder.regions={tmp_path / 'masks'}")
+    assert "is the masks of masks (9 in all, the same for every label).\n" in text
+    assert "| all | 9 |" in text
+    assert "Left out" not in text
+    with pytest.raises(UserError, match=r"add data\.folder\.regions=PATH"):
+        located(tmp_path, *words)
+
+
+def test_of_two_data_sets_one_may_have_regions(tmp_path: Path, celeba_folder: Path) -> None:
+    boxes = tmp_path / "list_bbox.txt"
+    boxes.write_text("1\nimage_id x_1 y_1 width height\n000020.jpg 1 2 30 20\n")
+    hair = LabelSpace(("Black_Hair", "Blond_Hair", "Male"), name="celeba")
+    rafd = LabelSpace(("angry", "happy"), categorical=True, name="rafd")
+    for name in rafd.names:
+        for i in range(3):
+            draw_square(tmp_path / "rafd" / name / f"{i}.png", (90, 90, 90), i)
+    judge = write_judge(tmp_path / "classifier.safetensors", JointLabelSpace([hair, rafd]))
+    words = [
+        "data=joint",
+        f"data.celeba.root={celeba_folder}",
+        f"data.rafd.root={tmp_path / 'rafd'}",
+    ]
+    out = tmp_path / "out"
+    regions = [f"data.celeba.regions={boxes}", "data.celeba.crop=null"]
+    cli.run(["cam", f"model={judge}", f"output={out}", *words, *regions])
+    text = (out / "localisation.md").read_text(encoding="utf-8")
+    assert "## celeba\n\nThe region of a label is the boxes of list_bbox.txt" in text
+    assert "## rafd\n\nLeft out: data.rafd.regions is not given." in text

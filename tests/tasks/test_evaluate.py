@@ -136,3 +136,41 @@ def test_bad_input_is_refused_in_words(
         cli.run(["evaluate", *line])
     assert says in str(caught.value)
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+CLASSES = LabelSpace(("blue", "green", "red"), categorical=True, name="folder")
+
+
+def test_regions_of_the_user(
+    class_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of before there were regions, and boxes for some of its images, corrected later."""
+    data = cli.load("train", ["experiment=folder", f"data.root={class_folder}"], True)["data"]
+    del data["folder"]["regions"]
+    plain = settings(CLASSES) | {"training": {"method": "stargan", "steps": 1, "data": data}}
+    model = write_export(tmp_path / "model.safetensors", plain, 1)
+    judge = write_judge(tmp_path / "judge.safetensors", CLASSES)
+    words = [f"model={model}", f"judge={judge}", "cycle=false"]
+    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert "outside" not in source["sets"][0]["all"]
+
+    boxes = tmp_path / "boxes.csv"
+    head = "image,label,left,top,width,height\n"
+    boxes.write_text(head + "test/red/0,red,9,9,20,20\ntest/red/1,red,0,0,40,9\n")
+    words.append(f"data.folder.regions={boxes}")
+    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert source["sets"][0]["all"]["outside"]["count"] == 2 * 2
+    assert source["notes"][0].startswith(
+        "What a label of folder concerns is the boxes of boxes.csv"
+    )
+    assert "14 of 18 translations are of images whose region is not given" in source["notes"][1]
+    boxes.write_text(head + "test/red/0,red,9,9,20,20\n")
+    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert source["sets"][0]["all"]["outside"]["count"] == 2
+
+    # Regions make no judge.
+    with pytest.raises(UserError, match="needs a judge that knows its labels"):
+        evaluate(tmp_path / "b", words[0], *words[2:])
+    boxes.write_text(head + "test/red/7,red,9,9,20,20\n")
+    with pytest.raises(UserError, match="line 2: there is no image 'test/red/7'"):
+        evaluate(tmp_path / "b", *words)
