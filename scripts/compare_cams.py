@@ -85,8 +85,8 @@ def compare(folder: Path) -> list[str]:
     ]
     located = [
         "| network | label | top-1 loc. error | top-5 | class known | mean IoU | loc. error, IoU "
-        "at 50 % | peak inside | area |",
-        "|---|---|---:|---:|---:|---:|---|---:|---:|",
+        "at 50 % | peak inside | evidence inside | area |",
+        "|---|---|---:|---:|---:|---:|---|---:|---:|---:|",
     ]
     data: DataModule | None = None
     for name in runs:
@@ -139,7 +139,8 @@ def figures(judge: Judge, data: DataModule) -> list[str]:
             top5 = "-" if one.located5 is None else f"{one.located5:.1%}"
             rows.append(
                 f"{title} | {one.located1:.1%} | {top5} | {one.known:.1%} | {one.overlap:.2f} | "
-                f"{other.known:.1%}, {other.overlap:.2f} | {one.hit:.1%} | {one.area:.1%} |"
+                f"{other.known:.1%}, {other.overlap:.2f} | {one.hit:.1%} | "
+                f"{one.inside:.1%} | {one.area:.1%} |"
             )
     return rows
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from stargan.images import crop_resize, crop_window
 
@@ -47,14 +48,29 @@ def box_of(mask: NDArray[np.bool_]) -> Box | None:
     return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
+def boxes_of(mask: NDArray[np.bool_]) -> tuple[Box, ...]:
+    """The smallest box around all that is set in ``(H, W)``, then one around each part of several.
+
+    Maps are boxed around their largest part: without those of the parts, a map that is exactly
+    the mask would not fit where the hair on the head and the brows are apart.
+    """
+    whole = box_of(mask)
+    parts, count = ndimage.label(mask)
+    several = ndimage.find_objects(parts) if count > 1 else []
+    return (
+        *([whole] if whole else []),
+        *(Box(y.start, x.start, y.stop, x.stop) for y, x in several),
+    )
+
+
 @dataclass(frozen=True)
 class Region:
     """Where one label is in one image.
 
     Attributes:
         size: (height, width) of the image.
-        boxes: around it; several where the image shows it several times, none where nothing of
-            it is in the image.
+        boxes: around it; several where the image shows it several times or in parts, none where
+            nothing of it is in the image.
         mask: ``(H, W)`` bool; None where only the boxes are known.
     """
 
@@ -64,9 +80,8 @@ class Region:
 
     @classmethod
     def of_mask(cls, mask: NDArray[np.bool_]) -> Region:
-        """The region that is set in ``(H, W)``, and the smallest box around it."""
-        box = box_of(mask)
-        return cls((mask.shape[0], mask.shape[1]), (box,) if box else (), mask)
+        """The region that is set in ``(H, W)``, and the boxes around it and its parts."""
+        return cls((mask.shape[0], mask.shape[1]), boxes_of(mask), mask)
 
     @property
     def pixels(self) -> NDArray[np.bool_]:
@@ -95,12 +110,11 @@ class Region:
         boxes: tuple[Box, ...] = self.boxes
         mask = None
         if self.mask is not None:
-            # The box of what is left, which the crop may have made smaller on every side.
+            # The boxes of what is left, which the crop may have made smaller on every side.
             top, left, bottom, right = (int(n) for n in window)
             rest = np.zeros_like(self.mask)
             rest[top:bottom, left:right] = self.mask[top:bottom, left:right]
-            box = box_of(rest)
-            boxes = (box,) if box else ()
+            boxes = boxes_of(rest)
             grey = Image.fromarray(self.mask.astype(np.uint8) * 255)
             mask = np.asarray(crop_resize(grey, size, crop)) > 0
         cut = (box.within(window) for box in boxes)

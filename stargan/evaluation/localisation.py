@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stargan import cam
@@ -38,7 +40,10 @@ class Case:
         choices: number of labels in the group.
         overlap: intersection over union of the found and the true box, the best of several.
         hit: whether the map's maximum lies within the region.
-        area: share of the image that the region takes: how often chance hits.
+        inside: share of the map's positive evidence that lies within the region (the energy-based
+            pointing game of Wang et al., "Score-CAM", CVPR workshops 2020).
+        area: share of the image that the region takes: how often chance hits, and what a map that
+            is the same everywhere has inside.
     """
 
     index: int
@@ -47,6 +52,7 @@ class Case:
     choices: int
     overlap: float
     hit: bool
+    inside: float
     area: float
 
 
@@ -78,6 +84,7 @@ class Localisation:
         known: localisation error when the class is told.
         overlap: mean intersection over union.
         hit: how often the map's maximum lies within the region.
+        inside: mean share of the positive evidence within the region.
         area: mean share of the image that the region takes.
     """
 
@@ -90,6 +97,7 @@ class Localisation:
     known: float
     overlap: float
     hit: float
+    inside: float
     area: float
 
 
@@ -164,12 +172,20 @@ def locate_labels(
                         choices=len(group),
                         overlap=max(cam.iou(found, box) for box in region.boxes),
                         hit=bool(heat.max() > 0 and region.pixels[y, x]),
+                        inside=_inside(heat[0], region.pixels),
                         area=float(region.pixels.mean()),
                     )
                 )
         done += len(truth)
         progress(done)
     return Located(cases, unknown, cut)
+
+
+def _inside(heat: Tensor, pixels: NDArray[np.bool_]) -> float:
+    """Share of what is positive in ``(H, W)`` that lies on the pixels; 0 of nothing."""
+    positive = heat.clamp_min(0)
+    whole = float(positive.sum())
+    return float(positive[torch.from_numpy(pixels)].sum()) / whole if whole > 0 else 0.0
 
 
 def summarise(title: str, cases: list[Case]) -> Localisation:
@@ -197,6 +213,7 @@ def summarise(title: str, cases: list[Case]) -> Localisation:
         known=error(right),
         overlap=sum(c.overlap for c in cases) / len(cases),
         hit=sum(c.hit for c in cases) / len(cases),
+        inside=sum(c.inside for c in cases) / len(cases),
         area=sum(c.area for c in cases) / len(cases),
     )
 
@@ -210,7 +227,8 @@ def by_label(cases: list[Case], names: tuple[str, ...]) -> list[Localisation]:
 
 HEADS = (
     *("label", "images", "top-1 error", "top-5 error", "top-1 loc. error", "top-5 loc. error"),
-    *("loc. error, class known", "mean IoU", "peak inside", "area of the region"),
+    *("loc. error, class known", "mean IoU", "peak inside", "evidence inside"),
+    "area of the region",
 )
 
 
@@ -223,5 +241,5 @@ def cells(row: Localisation) -> list[str]:
     return [
         *(row.title, str(row.count), share(row.top1), share(row.top5)),
         *(share(row.located1), share(row.located5), share(row.known)),
-        *(f"{row.overlap:.2f}", share(row.hit), share(row.area)),
+        *(f"{row.overlap:.2f}", share(row.hit), share(row.inside), share(row.area)),
     ]

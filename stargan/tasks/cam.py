@@ -169,10 +169,12 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         "",
         f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
         f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
-        "(where a region is known by its pixels, the smallest around it). *loc. error*: the class "
-        "is wrong or the boxes' intersection over union (IoU) is below 0.5; of several true boxes "
-        "the one that fits best counts. *peak inside*: the map's maximum lies within the region, "
-        "which chance would do as often as *area of the region* says. Top-5 needs more than five "
+        "(where a region is known by its pixels, the smallest around it, or around one of its "
+        "parts where it has several). *loc. error*: the class is wrong or the boxes' intersection "
+        "over union (IoU) is below 0.5; of several true boxes the one that fits best counts. *peak "
+        "inside*: the map's maximum lies within the region, which chance would do as often as "
+        "*area of the region* says. *evidence inside*: the share of all that speaks for the label "
+        "that lies within the region. Top-5 needs more than five "
         "classes.",
     ]
     known = {n: p for n, p in data.test.items() if p.about_regions() is not None}
@@ -226,7 +228,10 @@ def left_out(located: Located, images: int) -> list[str]:
 
 def table(rows: list[list[str]]) -> list[str]:
     """A Markdown table under ``HEADS``."""
-    return [f"| {' | '.join(row)} |" for row in [list(HEADS), ["---"] + ["---:"] * 9, *rows]]
+    return [
+        f"| {' | '.join(row)} |"
+        for row in [list(HEADS), ["---"] + ["---:"] * (len(HEADS) - 1), *rows]
+    ]
 
 
 def chosen_images(cases: list[Case]) -> list[int]:

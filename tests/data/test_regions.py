@@ -302,3 +302,11 @@ def test_fingerprint(root: Path) -> None:
     before = fingerprint(masks)
     mask(masks / "b.png", BOX)
     assert fingerprint(masks) != before
+
+
+def test_parts_of_a_mask_have_boxes_of_their_own() -> None:
+    mask = np.zeros((12, 12), dtype=np.bool_)
+    mask[1:6, 2:9] = True
+    assert Region.of_mask(mask).boxes == (Box(1, 2, 6, 9),)
+    mask[8:10, 3:5] = True
+    assert Region.of_mask(mask).boxes == (Box(1, 2, 10, 9), Box(1, 2, 6, 9), Box(8, 3, 10, 5))
