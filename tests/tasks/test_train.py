@@ -290,3 +290,19 @@ def test_two_processes_end_with_equal_weights(class_folder: Path, tmp_path: Path
     alone = tmp_path / "alone"
     cli.run(arguments(class_folder, alone, "trainer.max_steps=5"))
     assert not same(run, alone), "the second process sees other images"
+
+
+def test_regions_are_not_needed_and_not_told(class_folder: Path, tmp_path: Path) -> None:
+    """Boxes that do not exist stop no training, and their place is in no exported file."""
+    run = tmp_path / "run"
+    boxes = f"data.folder.regions={tmp_path / 'secret' / 'boxes.csv'}"
+    cli.run(arguments(class_folder, run, boxes, "trainer.max_steps=2"))
+    folder = open_model(run / "generator.safetensors").training["data"]["folder"]
+    assert folder["regions"] is None
+    assert b"secret" not in (run / "generator.safetensors").read_bytes()
+    # A run of before there were regions goes on.
+    config = configs.load_yaml(run / "config.yaml")
+    del config["data"]["folder"]["regions"]
+    (run / "config.yaml").write_text(configs.to_yaml(config), encoding="utf-8")
+    cli.run(["train", f"resume={run}", "trainer.max_steps=4"])
+    assert weights(run)["state_dict"]

@@ -210,6 +210,11 @@ def test_the_crop(root: Path) -> None:
     assert of_mask.pixels[1:12, :8].all()
     assert not of_mask.pixels[14:].any()
     assert masked.region(1, 0) == Region((20, 20), (), pytest.approx(np.zeros((20, 20))))
+    # What the crop cuts away of a mask makes the box smaller on every side.
+    apart = np.zeros((HIGH, WIDE), bool)
+    apart[:2, :5] = apart[20:30, 20:40] = True
+    assert Region.of_mask(apart).boxes == (Box(0, 0, 30, 40),)
+    assert Region.of_mask(apart).framed((20, 20), None).boxes == (Box(10, 5, 15, 15),)
     whole = PreparedImages(images, (10, 15), None).region(0, 0)
     assert whole is not None
     assert whole.boxes == (Box(0.75, 1.25, 5.75, 6.25), Box(0, 0, 10, 2.25))
