@@ -105,7 +105,8 @@ class BoxFile(RegionFiles):
         known: all labels that the data have; those not in use are passed over.
 
     Raises:
-        UserError: a malformed line, a label or an image that does not exist; names file and line.
+        UserError: a malformed line, a label that does not exist, no image that does; names file and
+            line.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class BoxFile(RegionFiles):
         self.path = path
         self._boxes: dict[Path, list[NamedBox]] = {}
         labels: set[str] = set()
+        strange: list[str] = []
         found: Path | None
         last, found = "", None
         for line, name, label, box in read_boxes(path):
@@ -126,13 +128,16 @@ class BoxFile(RegionFiles):
                 except UserError as error:
                     raise UserError(f"{where}: {error}") from error
             if found is None:
-                raise UserError(
-                    f"{where}: there is no image '{name}' in '{images.base}': correct the name, or "
-                    "remove the line."
-                )
+                strange.append(f"line {line}: '{name}'")
+                continue
             self._boxes.setdefault(found, []).append(NamedBox(label, box, line))
             labels |= {label} if label is not None else set()
         count = sum(map(len, self._boxes.values()))
+        if strange and not count:
+            raise UserError(
+                f"'{path}' names no image of '{images.base}' ({strange[0]} is none): correct the "
+                "names."
+            )
         if not count:
             raise UserError(f"'{path}' has no boxes below its header: add some.")
         if all(b.box.right <= 1 and b.box.bottom <= 1 for of in self._boxes.values() for b in of):
@@ -140,6 +145,7 @@ class BoxFile(RegionFiles):
                 f"the boxes of '{path}' look like shares of the image's sides: give them in pixels."
             )
         self.about = f"the boxes of {path.name} ({count:,} in all, {of_which(labels)})"
+        self.about += left_out(strange)
 
     def region(self, image: Path, label: str) -> Region | None:
         """See ``RegionFiles``."""
@@ -171,7 +177,7 @@ class MaskFolder(RegionFiles):
         known: all labels that the data have; those not in use are passed over.
 
     Raises:
-        UserError: no masks, one that belongs to no image, two of the same, JPEG files.
+        UserError: no masks, none that belongs to an image, two of the same, JPEG files.
     """
 
     def __init__(
@@ -181,6 +187,7 @@ class MaskFolder(RegionFiles):
         self._masks: dict[tuple[Path, str | None], Path] = {}
         self._open: tuple[Path, NDArray[np.bool_]] | None = None
         labels: set[str] = set()
+        strange: list[str] = []
         for file in files_below(path):
             if file.suffix.lower() in LOSSY:
                 raise UserError(
@@ -197,10 +204,8 @@ class MaskFolder(RegionFiles):
             except UserError as error:
                 raise UserError(f"the mask '{file}': {error}") from error
             if image is None:
-                raise UserError(
-                    f"the mask '{file}' has the name of no image in '{images.base}': name it like "
-                    "its image, or remove it."
-                )
+                strange.append(f"'{file}'")
+                continue
             if file.resolve() == image.resolve():
                 raise UserError(f"'{file}' is an image, no mask: give the folder of the masks.")
             if label is not None and label not in names and label not in known:
@@ -210,9 +215,15 @@ class MaskFolder(RegionFiles):
                 raise UserError(f"'{image}' has two masks, '{other}' and '{file}': remove one.")
             self._masks[image, label] = file
             labels |= {label} if label is not None else set()
+        if strange and not self._masks:
+            raise UserError(
+                f"no mask in '{path}' has the name of an image in '{images.base}' ({strange[0]} "
+                "has none): name them like their images."
+            )
         if not self._masks:
             raise UserError(f"'{path}' holds no masks: give a folder of PNG files.")
         self.about = f"the masks of {path.name} ({len(self._masks):,} in all, {of_which(labels)})"
+        self.about += left_out(strange)
 
     def region(self, image: Path, label: str) -> Region | None:
         """See ``RegionFiles``."""
@@ -273,6 +284,11 @@ def of_which(labels: Collection[str]) -> str:
     if not labels:
         return "the same for every label"
     return f"of {len(labels)} label{'s' * (len(labels) > 1)}"
+
+
+def left_out(strange: Sequence[str]) -> str:
+    """Words on entries of images that are not there: a part of a data set has all its boxes."""
+    return f"; {len(strange):,} of other images left out, first {strange[0]}" if strange else ""
 
 
 def fingerprint(path: str | Path) -> str:

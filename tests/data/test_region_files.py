@@ -213,7 +213,7 @@ def test_the_crop(root: Path) -> None:
     # What the crop cuts away of a mask makes the box smaller on every side.
     apart = np.zeros((HIGH, WIDE), bool)
     apart[:2, :5] = apart[20:30, 20:40] = True
-    assert Region.of_mask(apart).boxes == (Box(0, 0, 30, 40),)
+    assert Region.of_mask(apart).boxes[0] == Box(0, 0, 30, 40)
     assert Region.of_mask(apart).framed((20, 20), None).boxes == (Box(10, 5, 15, 15),)
     whole = PreparedImages(images, (10, 15), None).region(0, 0)
     assert whole is not None
@@ -235,8 +235,8 @@ def test_the_crop(root: Path) -> None:
         ("image,left,top,width,height\ncatte0,nan,1,5,5\n", "line 2: 'nan' for left"),
         ("image,left,top,width,height\ncatte0,1,1,0,5\n", "line 2: the box is nowhere wide"),
         ("image,left,top,right,bottom\ncatte0,9,1,5,5\n", "line 2: the box is nowhere wide"),
-        ("image,left,top,width,height\ncow,1,1,5,5\n", "line 2: there is no image 'cow' in '"),
-        ("image,left,top,width,height\nx/catte0,1,1,5,5\n", "there is no image 'x/catte0'"),
+        ("image,left,top,width,height\ncow,1,1,5,5\n", "names no image of '"),
+        ("image,left,top,width,height\nx/catte0,1,1,5,5\n", "(line 2: 'x/catte0' is none)"),
         (
             "image,label,left,top,width,height\n\ncatte0,cta,1,1,5,5\n",
             "line 3: unknown label 'cta'. Did you mean 'cat'? Known labels: cat, dog.",
@@ -274,10 +274,10 @@ def test_bad_masks(root: Path) -> None:
     refused("masks' do not exist: give a text of boxes or a folder of masks")
     masks.mkdir()
     refused("holds no masks")
+    mask(masks / "cow.png", BOX)
+    refused("cow.png' has none): name them like their images")
     mask(masks / "catte0.png", BOX, (HIGH, WIDE + 1))
     refused("has 61x40 pixels (width x height), its image")
-    mask(masks / "cow.png", BOX)
-    refused("cow.png' has the name of no image in")
     (masks / "cow.png").rename(masks / "dogte0.jpg")
     refused("dogte0.jpg' is compressed with loss")
     (masks / "dogte0.jpg").unlink()
@@ -315,3 +315,18 @@ def test_parts_of_a_mask_have_boxes_of_their_own() -> None:
     assert Region.of_mask(mask).boxes == (Box(1, 2, 6, 9),)
     mask[8:10, 3:5] = True
     assert Region.of_mask(mask).boxes == (Box(1, 2, 10, 9), Box(1, 2, 6, 9), Box(8, 3, 10, 5))
+
+
+def test_entries_of_other_images_are_left_out_and_told(root: Path) -> None:
+    boxes = written(root, "image,left,top,width,height\ncow,1,1,5,5\ncatte0,5,3,20,20\n")
+    images = pets(root, boxes)
+    assert images.region(0, 0) == Region((HIGH, WIDE), (Box(3, 5, 23, 25),))
+    about = images.about_regions()
+    assert about is not None
+    assert about.endswith("; 1 of other images left out, first line 2: 'cow'")
+    masks = root.parent / "masks"
+    mask(masks / "catte0.png", BOX)
+    mask(masks / "cow.png", BOX)
+    about = pets(root, masks).about_regions()
+    assert about is not None
+    assert "; 1 of other images left out, first '" in about

@@ -172,5 +172,5 @@ def test_regions_of_the_user(
     with pytest.raises(UserError, match="needs a judge that knows its labels"):
         evaluate(tmp_path / "b", words[0], *words[2:])
     boxes.write_text(head + "test/red/7,red,9,9,20,20\n")
-    with pytest.raises(UserError, match="line 2: there is no image 'test/red/7'"):
+    with pytest.raises(UserError, match=r"line 2: 'test/red/7' is none"):
         evaluate(tmp_path / "b", *words)
