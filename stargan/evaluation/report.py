@@ -155,7 +155,7 @@ def verdict(figures: SetFigures) -> str:
         f"**{1 - error.value:.1%}**"
     )
     if real is not None:
-        words += f" (of real images it reads {1 - real.value:.1%} right)"
+        words += f" (of real images {1 - real.value:.1%}, the mean over the labels)"
     if "kept" in found:
         words += f" and all other labels as before on **{found['kept'].value:.1%}**"
     if "outside" in found and found["outside"].count:
@@ -175,8 +175,8 @@ def warnings(source: SourceResult) -> list[str]:
     real = figures.overall.figures.get("real_error")
     if real is not None and real.value > WEAK_JUDGE:
         said.append(
-            f"The judge is weak: it errs on {real.value:.1%} of real images, so errors of "
-            "translations of that size say nothing about the model."
+            f"The judge is weak: it errs on {real.value:.1%} of real images (the mean over the "
+            "labels), so errors of translations of that size say nothing about the model."
         )
     few = [r.name for r in figures.rows if r.figures["error"].count < FEW]
     if few:
@@ -211,8 +211,10 @@ def figure_tables(page: Page, figures: SetFigures, source: SourceResult) -> None
     judge = f"Judge: {source.judge}."
     features = f"Features: {source.features}; comparable only with figures of the same features, "
     features += "image size and about the same number of images."
-    _table(page, "Does the label arrive?", rows, ARRIVES, judge)
-    _table(page, "Do the pictures look like real ones?", rows, LOOKS, features)
+    means = "Row all: figures of real images are means over the labels."
+    _table(page, "Does the label arrive?", rows, ARRIVES, f"{judge} {means}")
+    means = "Row all: means over the labels."
+    _table(page, "Do the pictures look like real ones?", rows, LOOKS, f"{features} {means}")
     _table(page, "Is the rest left alone?", rows, KEEPS, f"Identity: {source.distance}.")
     _table(page, "There and back", rows, CYCLE, "")
     score = figures.overall.figures.get("is")

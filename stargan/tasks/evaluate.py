@@ -269,6 +269,13 @@ def evaluate_source(
             "the label too"
         )
     notes = list(test.notes)
+    tall, wide = tools.judge.size
+    if tall > height or wide > width:
+        notes.append(
+            f"The judge was trained on {tall} x {wide} pixels and sees those of the model, "
+            f"{height} x {width}, enlarged: it errs more on them. Train one at the model's size, "
+            f"data.image_size={height if height == width else [height, width]}."
+        )
     if "inside" in records.fake:
         lacking = records.fake["inside"].isnan() & records.fake["outside"].isnan()
         if lacking.any():

@@ -62,11 +62,22 @@ def test_two_models_stand_side_by_side(faces: dict[str, Any], tmp_path: Path) ->
     one, two = (m["data"][0]["sets"][0]["all"]["change"]["value"] for m in found["models"])
     assert one != two
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "The judge was trained on" not in page
     assert "## Side by side" in page
     assert "| mean ± deviation |" in page
     # A checkpoint is the same model as the file that it was exported to.
     again = evaluate(tmp_path / "b", f"model={faces['ckpt_attributes']}", judge, "count=6")
     assert again["models"][0]["data"][0]["sets"][0]["all"]["change"]["value"] == pytest.approx(one)
+
+
+def test_a_judge_of_larger_images_is_told(tmp_path: Path) -> None:
+    plain, spaces = drawn("attributes")
+    model = write_export(tmp_path / "model.safetensors", plain, 1)
+    judge = write_judge(tmp_path / "judge.safetensors", *spaces, size=48)
+    found = evaluate(tmp_path / "out", f"model={model}", f"judge={judge}", "count=6", "cycle=false")
+    (words,) = found["models"][0]["data"][0]["notes"]
+    assert words.startswith("The judge was trained on 48 x 48 pixels and sees those of the model, ")
+    assert words.endswith("data.image_size=32.")
 
 
 def test_expressions_from_all_images_and_from_neutral(
