@@ -103,7 +103,7 @@ def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def normalise(maps: Tensor) -> Tensor:
+def normalise(maps: Tensor, together: bool = False) -> Tensor:
     """Signed maps to [0, 1]: each map's evidence for the label as a share of its own maximum.
 
     What speaks against the label is 0. A map that is nowhere positive, or not finite, becomes 0
@@ -111,9 +111,11 @@ def normalise(maps: Tensor) -> Tensor:
 
     Args:
         maps: ``(..., H, W)``.
+        together: ``(N, ..., H, W)``: the maximum is that of N maps, which can then be compared,
+            such as before and after a translation.
     """
     positive = maps.float().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).clamp_min(0)
-    top = positive.amax((-2, -1), keepdim=True)
+    top = positive.amax((0, -2, -1) if together else (-2, -1), keepdim=True)
     return torch.where(top > 0, positive / top.clamp_min(torch.finfo(torch.float32).tiny), 0)
 
 

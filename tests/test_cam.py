@@ -96,6 +96,13 @@ def test_normalised_maps_reach_one_and_hide_what_speaks_against() -> None:
     assert torch.isfinite(shown).all()
 
 
+def test_maps_together_are_on_one_scale() -> None:
+    maps = torch.tensor([[[[4.0, 0.0]], [[-1.0, 0.0]]], [[[1.0, 2.0]], [[0.5, -2.0]]]])
+    shown = cam.normalise(maps, together=True)
+    assert torch.equal(shown[:, 0], torch.tensor([[[1.0, 0.0]], [[0.25, 0.5]]]))
+    assert torch.equal(shown[:, 1], torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]]]))
+
+
 def test_relative_maps_of_classes_know_differences_only() -> None:
     weight = [[-1.0, -3.0, -3.0], [-3.0, -1.0, -3.0], [-3.0, -3.0, -1.0]]
     one = judge([*weight, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], MOODS, FACES)

@@ -40,15 +40,23 @@ def has_maps(judge: Judge) -> bool:
     return True
 
 
-def maps(judge: Judge, image: Tensor, label: Tensor) -> list[Image.Image]:
-    """The class activation map of one label each, laid over the images.
+def maps(
+    judge: Judge, before: Tensor, after: Tensor, label: Tensor
+) -> list[tuple[Image.Image, Image.Image]]:
+    """The class activation map of one label before and after, on one scale, laid over the images.
 
     Args:
-        image: ``(B, 3, H, W)``.
+        before, after: ``(B, 3, H, W)``.
         label: ``(B,)`` int64, the judge's own number of the label.
     """
-    found = cam.normalise(cam.class_activation_map(judge, image, label, relative=True)).cpu()
-    return [cam.overlay(one, heat) for one, heat in zip(image.cpu(), found, strict=True)]
+    pair = (before, after)
+    found = [cam.class_activation_map(judge, image, label, relative=True) for image in pair]
+    heat = cam.normalise(torch.stack(found), together=True).cpu()
+    one, two = (
+        [cam.overlay(image, warm) for image, warm in zip(images.cpu(), warms, strict=True)]
+        for images, warms in zip(pair, heat, strict=True)
+    )
+    return list(zip(one, two, strict=True))
 
 
 def changed_columns(judge: Judge | None) -> list[str]:
@@ -71,8 +79,7 @@ def changed_rows(
         [a, b, difference(a, b)] for a, b in zip(before, after, strict=True)
     ]
     if judge is not None:
-        both = zip(maps(judge, before, label), maps(judge, after, label), strict=True)
-        for row, pair in zip(rows, both, strict=True):
+        for row, pair in zip(rows, maps(judge, before, after, label), strict=True):
             row += pair
     return rows
 
@@ -98,8 +105,8 @@ def pictures(
     )
     if judge is not None:
         legend += (
-            " *judge looks*: class activation map of the wanted label, each scaled to its own "
-            "largest value."
+            " *judge looks*: warm is what speaks for the label (where `not Male` is wanted, for "
+            "Male), its class activation map before and after on one scale."
         )
     worst = [r for rows in order for r in rows[:EACH].tolist()]
     best = [r for rows in order for r in rows.flip(0)[: EACH // 2].tolist()]

@@ -108,7 +108,7 @@ class Studio:
         self.judge = judge
         if judge is not None:
             # Refuse a judge without maps now, not in front of a visitor.
-            self._map(torch.zeros(3, *judge.size), 0)
+            cam.check_maps(judge)
         self._folder = examples
         if examples is not None and not images.image_files(examples):
             raise UserError(f"examples={examples} holds no images.")
@@ -157,19 +157,22 @@ class Studio:
             if inner not in self.judge.labels.names:
                 continue
             place = self.judge.labels.names.index(inner)
-            for words, picture in (("photo", seen.photo), ("result", result)):
+            pair = (seen.photo, result)
+            shown = self._maps(pair, place)
+            for words, picture, heat in zip(("photo", "result"), pair, shown, strict=True):
                 sure = f"{self._probability(picture, place):.0%}"
-                shown = self._map(picture, place)
-                tiles.append(pictures.tile(shown, f"{readable(name)} in the {words}: {sure}"))
+                tile = cam.overlay(picture, heat)
+                tiles.append(pictures.tile(tile, f"{readable(name)} in the {words}: {sure}"))
         if not tiles:
             return pictures.strip([], "The judge", "It was not trained on this label.")
-        note = "Warm: what speaks for the label. In per cent: how sure the judge is."
+        note = "Warm: what speaks for the label, on one scale. In per cent: how sure the judge is."
         return pictures.strip(tiles, "Where the judge looks", note, "pairs")
 
-    def _map(self, picture: Tensor, place: int) -> Image.Image:
+    def _maps(self, pair: tuple[Tensor, Tensor], place: int) -> Tensor:
+        """The maps ``(2, H, W)`` of a label in two pictures, on one scale."""
         assert self.judge is not None
-        heat = cam.class_activation_map(self.judge, picture.unsqueeze(0), place)[0].cpu()
-        return cam.overlay(picture, cam.normalise(heat))
+        found = [cam.class_activation_map(self.judge, p[None], place, True)[0] for p in pair]
+        return cam.normalise(torch.stack(found), together=True).cpu()
 
     def _probability(self, picture: Tensor, place: int) -> float:
         assert self.judge is not None

@@ -114,21 +114,24 @@ def test_the_judge_shows_where_and_how_sure(
     # Maps are the business of stargan.cam; here, that each picture and label gets its own.
     asked: list[tuple[float, int]] = []
 
-    def activation(judge: Judge, image: torch.Tensor, label: int) -> torch.Tensor:
+    def activation(judge: Judge, image: torch.Tensor, label: int, relative: bool) -> torch.Tensor:
+        assert relative
         asked.append((float(image.mean()), label))
         return torch.zeros(len(image), *image.shape[-2:])
 
+    checked: list[Judge] = []
     monkeypatch.setattr(cam, "class_activation_map", activation)
+    monkeypatch.setattr(cam, "check_maps", checked.append)
     space = LabelSpace(("Young", "Male"), name="other order")
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2))
     judge = Judge(network, JointLabelSpace([space]), (16, 16))
     studio = Studio({"m": tiny_translator(tmp_path)}, judge, examples)
-    assert len(asked) == 1  # A judge without maps is refused at the start.
+    assert checked == [judge]  # A judge without maps is refused at the start.
     seen = studio.see(colourful()).seen[0]
     result = studio.models[0].translate(seen, {"Male": 1.0})
     shown = studio.evidence(seen, result, {"Male": 1.0, "Blond_Hair": 1.0})
-    assert [label for _, label in asked[1:]] == [1, 1]
-    assert asked[1][0] != asked[2][0]
+    assert [label for _, label in asked] == [1, 1]
+    assert asked[0][0] != asked[1][0]
     sure = [f"{float(judge.logits(p[None])[0, 1].sigmoid()):.0%}" for p in (seen.photo, result)]
     assert f"Male in the photo: {sure[0]}" in shown
     assert f"Male in the result: {sure[1]}" in shown
