@@ -17,6 +17,8 @@ from stargan.methods.base import Method
 LONG = 2 * 3600.0
 SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec", "D/real", "D/fake")
 ROOM = 6
+STEPS = 20
+"""The speed is that of so many steps at least."""
 
 
 class ProgressBar(pl.Callback):
@@ -70,9 +72,10 @@ class ProgressBar(pl.Callback):
             return
         now = time.monotonic()
         done = module.step - self.first_step
-        # Of the last half minute: phases of a run differ in speed.
+        # Of the last half minute: phases of a run differ in speed. But of STEPS at least: after
+        # a pause, as a test of the whole split, one step would seem to take minutes.
         self.marks.append((now, module.step))
-        while len(self.marks) > 2 and now - self.marks[0][0] > 30:
+        while len(self.marks) > STEPS and now - self.marks[0][0] > 30:
             self.marks.popleft()
         since, first = self.marks[0]
         rate = (module.step - first) / max(now - since, 1e-9)

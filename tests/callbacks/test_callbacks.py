@@ -104,6 +104,22 @@ def test_a_short_run_is_not_warned_of(method: StarGAN, tmp_path: Path) -> None:
     assert "long run" not in shown.getvalue()
 
 
+def test_a_pause_does_not_spoil_the_speed(
+    method: StarGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("stargan.callbacks.progress.time.monotonic", lambda: now[0])
+    shown = io.StringIO()
+    log = TermLog(tmp_path / "m.csv", 1)
+    bar: Any = ProgressBar(200, None, log, Console(file=shown, width=120))
+    bar.on_train_start(Trainer(), method)
+    for number in range(1, 101):
+        now[0] += 60 if number == 100 else 1
+        method.step = number
+        bar.on_train_batch_end(Trainer(), method)
+    assert shown.getvalue().splitlines()[-1].startswith("step 100/200  0.24 steps/s, 6 min 5")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(12, "12 s"), (245, "4 min 05 s"), (12_000, "3 h 20 min"), (200_000, "2 d 7 h")],
