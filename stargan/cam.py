@@ -46,8 +46,6 @@ def check_maps(judge: Judge) -> None:
 def label_maps(judge: Judge, image: Tensor, relative: bool = False) -> Tensor:
     """The maps of all labels at the network's own resolution.
 
-    Their mean over the places plus the bias of the linear layer is the logit.
-
     Args:
         judge: a judge with maps.
         image: ``(B, 3, H, W)`` in [-1, 1] of any size.
@@ -56,20 +54,28 @@ def label_maps(judge: Judge, image: Tensor, relative: bool = False) -> Tensor:
             negative everywhere.
 
     Returns:
-        ``(B, L, h, w)`` float32, signed.
+        ``(B, L, h, w)`` float32, signed. Unless relative, their mean over the places plus the bias
+        of the linear layer is the logit.
 
     Raises:
         UserError: see ``check_maps``.
     """
+    return logits_and_maps(judge, image, relative)[1]
+
+
+@torch.inference_mode()
+def logits_and_maps(judge: Judge, image: Tensor, relative: bool = False) -> tuple[Tensor, Tensor]:
+    """Joint logits ``(B, L)`` and ``label_maps`` in one pass of the network."""
     check_maps(judge)
     network: Any = judge.network
     features = network.maps(judge.prepare(image)).float()
     maps = torch.einsum("bkhw,lk->blhw", features, network.head.weight.float())
+    logits = maps.mean((2, 3)) + network.head.bias.float()
     if relative:
         for space, part in zip(judge.labels.spaces, judge.labels.slices, strict=True):
             if space.categorical:
                 maps[:, part] -= maps[:, part].mean(1, keepdim=True)
-    return maps
+    return logits, maps
 
 
 def class_activation_map(

@@ -52,7 +52,8 @@ def picture(size: int = 32) -> Tensor:
 def test_the_map_is_where_the_label_is_and_sums_to_the_logit() -> None:
     one = judge([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], FACES, bias=0.25)
     image = picture()
-    maps = cam.label_maps(one, image)
+    logits, maps = cam.logits_and_maps(one, image)
+    torch.testing.assert_close(logits, one.logits(image))
     assert maps.shape == (1, 2, 16, 16)
     torch.testing.assert_close(maps.mean((2, 3)) + 0.25, one.logits(image))
     both = cam.class_activation_map(one, image.repeat(2, 1, 1, 1), torch.tensor([0, 1]))

@@ -140,9 +140,9 @@ def locate_labels(
     cases: list[Case] = []
     done = unknown = cut = 0
     for batch in data.test_batches(name, batch_size):
-        logits = judge.logits(batch.image).cpu()[:, judge.labels.slices[own]]
+        joint, maps = (t.cpu() for t in cam.logits_and_maps(judge, batch.image, relative=True))
+        logits = joint[:, judge.labels.slices[own]]
         size = (batch.image.shape[-2], batch.image.shape[-1])
-        maps = cam.label_maps(judge, batch.image, relative=True).cpu()
         truth = batch.label[:, data.labels.slices[number]]
         for row, index in enumerate(indices[done : done + len(truth)]):
             own_labels = torch.nonzero(truth[row] > 0.5).flatten().tolist()
