@@ -17,8 +17,9 @@ import argparse
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from stargan import cam, cli, configs
+from stargan import cam, cli, configs, images
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.localisation import Case, locate_labels, summarise
 from stargan.judge import Judge, open_judge
@@ -43,6 +44,11 @@ SETTINGS = [
     *("data.image_size=160", "data.batch_size=16", "method.lr=5e-4", "method.augment=0.1"),
     *("trainer.max_steps=3000", "log.test_every_n_steps=500", "log.tensorboard=false"),
 ]
+SHOWN = {
+    "attributes": {"Blond_Hair": 1, "Black_Hair": 0, "Male": 1},
+    "expressions": {"happy": 0, "angry": 0, "surprised": 0, "disgusted": 0},
+}
+"""Labels in maps.png, and of which of the faces that have them."""
 TEST = 1000
 """Faces of each kind that the tables are about; during training half of them are read."""
 
@@ -79,6 +85,11 @@ def compare(folder: Path) -> list[str]:
         for n in NETWORKS
         if n != "alexnet_start" and (folder / n / "classifier.safetensors").is_file()
     ]
+    judges = {name: open_judge(folder / name) for name in runs}
+    config = configs.compose("train", [*SETTINGS, *counts(1, TEST)])
+    data = evaluation_data(config["data"], next(iter(judges.values())))
+    with_maps = {n: j for n, j in judges.items() if hasattr(j.network, "maps")}
+    images.save_png(side_by_side(with_maps, data), folder / "maps.png")
     classified = [
         "| network | parameters | maps | hair | Male | Young | expressions |",
         "|---|---:|---|---:|---:|---:|---:|",
@@ -88,14 +99,9 @@ def compare(folder: Path) -> list[str]:
         "at 50 % | peak inside | evidence inside | area |",
         "|---|---|---:|---:|---:|---:|---|---:|---:|---:|",
     ]
-    data: DataModule | None = None
-    for name in runs:
-        judge = open_judge(folder / name)
-        if data is None:
-            config = configs.compose("train", [*SETTINGS, *counts(1, TEST)])
-            data = evaluation_data(config["data"], judge)
+    for name, judge in judges.items():
         classified.append(f"| {name} | {size_of(judge)} | {' | '.join(errors(judge, data))} |")
-        if hasattr(judge.network, "maps"):
+        if name in with_maps:
             located += [f"| {name} | {row}" for row in figures(judge, data)]
     return ["Classification error.", "", *classified, "", "Localisation.", "", *located]
 
@@ -148,6 +154,27 @@ def figures(judge: Judge, data: DataModule) -> list[str]:
 def chosen(cases: list[Case], names: list[str] | None) -> list[Case]:
     """The cases of some labels, or all."""
     return [c for c in cases if names is None or c.label in names]
+
+
+def side_by_side(judges: dict[str, Judge], data: DataModule) -> Image.Image:
+    """The same faces with each network's map of one label that they have."""
+    rows, sides = [], []
+    for i, (name, labels) in enumerate(SHOWN.items()):
+        space, table = data.labels.spaces[i], data.test[name].images.labels
+        for label in labels:
+            index = int(torch.nonzero(table[:, space.index(label)])[labels[label]])
+            pixels = data.test[name].pixels(index)
+            assert pixels is not None
+            picture = Image.fromarray(pixels)
+            row = [picture]
+            for judge in judges.values():
+                maps = cam.label_maps(judge, images.to_tensor(picture)[None], relative=True)
+                own = judge.labels.slices[judge.space_of(data.labels, i)].start + space.index(label)
+                heat = cam.enlarge(maps[:, own], data.image_size)[0]
+                row.append(cam.overlay(picture, cam.normalise(heat)))
+            rows.append(row)
+            sides.append(label)
+    return images.grid(rows, ["input", *judges], sides, 1)
 
 
 def main() -> None:
