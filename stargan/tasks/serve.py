@@ -33,8 +33,10 @@ def serve(cfg: Mapping[str, Any]) -> None:
         PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server,
         suppress(KeyboardInterrupt),
     ):
-        # A service manager's way to end: the folder of uploads must go then, too.
-        signal.signal(signal.SIGTERM, _end)
+        # SIGTERM is a service manager's way to end: the folder of uploads must go then, too. SIGINT
+        # would be ignored where a script has started this in the background.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
         print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
         server.run()
     print("ended; nothing is kept.")
