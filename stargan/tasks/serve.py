@@ -37,8 +37,9 @@ def serve(cfg: Mapping[str, Any]) -> None:
         # would be ignored where a script has started this in the background.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
+        server.start()
         print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
-        server.run()
+        server.wait()
     print("ended; nothing is kept.")
 
 
@@ -60,4 +61,6 @@ def _studio(cfg: Mapping[str, Any]) -> Studio:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    for once in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(once, signal.SIG_IGN)
     raise KeyboardInterrupt

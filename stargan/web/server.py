@@ -124,11 +124,6 @@ class PageServer(AbstractContextManager["PageServer"]):
         )
         return page
 
-    def run(self) -> None:
-        """Serve until Ctrl-C or a signal to end."""
-        self._spawn(self._tidy)
-        self._server.run(sockets=[self._socket])
-
     def __enter__(self) -> PageServer:
         return self
 
@@ -140,6 +135,11 @@ class PageServer(AbstractContextManager["PageServer"]):
             if not self._threads[-1].is_alive():
                 raise RuntimeError("the server did not start")
             self._stop.wait(0.02)
+
+    def wait(self) -> None:
+        """Until the server, once started, ends by itself; a signal may interrupt."""
+        while self._threads[-1].is_alive():
+            self._threads[-1].join(timeout=0.5)
 
     def __exit__(
         self,
