@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from stargan import cam, images
-from stargan.cam import Box
 from stargan.contracts import UserError
 from stargan.judge import Judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.networks.gap import AlexNet
+from stargan.regions import Box, box_of
 
 FACES = LabelSpace(("red", "green"), name="faces")
 MOODS = LabelSpace(("happy", "sad", "angry"), categorical=True, name="moods")
@@ -130,7 +130,7 @@ def test_iou() -> None:
     assert cam.iou(box, Box(0, 5, 10, 15)) == pytest.approx(1 / 3)
     assert cam.iou(box, Box(10, 10, 12, 12)) == 0
     assert cam.iou(box, None) == cam.iou(None, None) == 0
-    assert cam.box_of(np.zeros((4, 4), bool)) is None
+    assert box_of(np.zeros((4, 4), bool)) is None
 
 
 def test_a_network_without_maps_and_unknown_labels_are_refused() -> None:

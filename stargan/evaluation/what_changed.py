@@ -53,14 +53,14 @@ def maps(
     found = [cam.class_activation_map(judge, image, label, relative=True) for image in pair]
     heat = cam.normalise(torch.stack(found), together=True).cpu()
     one, two = (
-        [cam.overlay(image, warm) for image, warm in zip(images.cpu(), warms, strict=True)]
-        for images, warms in zip(pair, heat, strict=True)
+        [cam.overlay(image, warm) for image, warm in zip(batch.cpu(), warms, strict=True)]
+        for batch, warms in zip(pair, heat, strict=True)
     )
     return list(zip(one, two, strict=True))
 
 
 def changed_columns(judge: Judge | None) -> list[str]:
-    """The captions of ``changed_row``."""
+    """The captions of ``changed_rows``."""
     heads = ["input", "translated", "difference"]
     return heads + (["judge looks before", "judge looks after"] if judge is not None else [])
 
