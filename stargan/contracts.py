@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
     from torch import Tensor
 
@@ -21,19 +23,84 @@ class UserError(Exception):
 
 
 class Batch(NamedTuple):
-    """A batch on its way to a method.
+    """A batch on its way to a method, with everything random that its step needs.
+
+    Targets and random numbers are a function of (seed, step, rank), made where the images are
+    loaded: a loss takes no generator, draws the same on every device, and a resume is exact.
 
     Attributes:
-        image: ``(B, C, H, W)`` float in [-1, 1]; C is 3, or 1 where ``data.channels=1`` asks for
-            grey.
+        image: ``(B, C, H, W)``; C is 3, or 1 where ``data.channels=1`` asks for grey. uint8 on the
+            way to the device, float in [-1, 1] from there on.
         label: ``(B, L)`` float in {0, 1}, ``L`` the size of the joint label space; zero outside
             the slice of the row's source.
         source: ``(B,)`` int64, index of the row's label space in the joint label space.
+        target: ``(B, L)`` float, the labels that the row's translation is asked for.
+        draws: random numbers by the names of ``Feed.draws``.
     """
 
     image: Tensor
     label: Tensor
     source: Tensor
+    target: Tensor
+    draws: dict[str, Tensor]
+
+
+class Draw(NamedTuple):
+    """Random numbers that come with every batch: ``(repeat * B, *shape)`` float32.
+
+    Attributes:
+        kind: ``uniform`` in [0, 1), or ``normal`` with mean 0 and deviation 1.
+        shape: of one row.
+        repeat: rows per image of the batch, such as 2 for real and fake together.
+    """
+
+    kind: Literal["uniform", "normal"] = "uniform"
+    shape: tuple[int, ...] = ()
+    repeat: int = 1
+
+
+class Stratum(NamedTuple):
+    """A set of training images from which every batch takes ``batch_size`` rows.
+
+    Attributes:
+        source: index of the data set.
+        where: label names of that data set and the value, 0 or 1, that an image must have.
+    """
+
+    source: int
+    where: Mapping[str, int]
+
+
+class TargetRule(Protocol):
+    """Draws the target labels of a batch; picklable, for it travels to the loader's workers."""
+
+    def __call__(
+        self,
+        labels: JointLabelSpace,
+        label: NDArray[np.float32],
+        source: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """Labels ``(B, L)`` and data sets ``(B,)`` of a batch to target labels ``(B, L)``."""
+        ...
+
+
+class Feed(NamedTuple):
+    """What a method asks of the loader; plain and picklable.
+
+    Attributes:
+        targets: how target labels are drawn; None: each image keeps its own labels.
+        draws: random numbers by name.
+        strata: where given, batches hold ``batch_size`` rows of each stratum, in this order;
+            empty: the data sets in turn (or mixed, or balanced, as the data are configured).
+        period: training steps per step of the generator: the turns of the data sets must not run
+            in step with it.
+    """
+
+    targets: TargetRule | None = None
+    draws: Mapping[str, Draw] = {}
+    strata: tuple[Stratum, ...] = ()
+    period: int = 1
 
 
 @runtime_checkable
