@@ -13,6 +13,7 @@ import torch
 from stargan.contracts import Plain, UserError
 from stargan.export import save_export
 from stargan.methods.base import Method
+from stargan.training.engine import Engine
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -54,7 +55,9 @@ def build_method(hyper_parameters: Plain) -> Method:
     Raises:
         UserError: the class is not one of ours.
     """
-    arguments = {k: v for k, v in hyper_parameters.items() if k != "export"}
+    # Of the run, not of the method; checkpoints of before have them here.
+    others = ("export", "schedule", "max_steps")
+    arguments = {k: v for k, v in hyper_parameters.items() if k not in others}
     target = str(arguments.pop("_target_", ""))
     module, _, name = target.rpartition(".")
     if not module.startswith("stargan.methods."):
@@ -74,28 +77,31 @@ def build_method(hyper_parameters: Plain) -> Method:
 
 
 class Resume(pl.Callback):
-    """Puts a checkpoint's weights, optimizer moments and step back before training starts.
+    """Puts a checkpoint's weights, optimizer moments and state back before training starts.
 
-    By hand and not by Lightning's loop state: the step is all that our loop depends on, and a
-    finished run can be continued with more steps.
+    By hand and not by Lightning's loop state: the engine's state is all that our loop depends on,
+    and a finished run can be continued with more steps.
     """
 
     def __init__(self, checkpoint: dict[str, Any]) -> None:
         self.checkpoint = checkpoint
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         module.load_state_dict(self.checkpoint["state_dict"])
-        for name, value in self.checkpoint["stargan"].items():
-            setattr(module, name, value)
+        module.restore(self.checkpoint["stargan"])
         saved = self.checkpoint["optimizer_states"]
         for optimizer, state in zip(trainer.optimizers, saved, strict=True):
             optimizer.load_state_dict(state)
         self.checkpoint = {}
 
 
-def export(method: Method, run_dir: Path) -> Path:
-    """What a method made as a file that opens itself, see ``stargan.export``."""
+def export(method: Method, run_dir: Path, facts: Plain | None = None) -> Path:
+    """What a method made as a file that opens itself, see ``stargan.export``.
+
+    Args:
+        facts: what training has done, for the file's description.
+    """
     path = run_dir / method.product
-    save_export(path, method.exported(), method.description())
+    save_export(path, method.exported(), method.description(facts))
     return path

@@ -18,6 +18,8 @@ from stargan.judge import Judge
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.metrics.classification import Confusion, Reading, reading, scores
+from stargan.training.distributed import wait_for_all
+from stargan.training.engine import Engine
 
 BATCH = 64
 
@@ -64,35 +66,36 @@ class TestAccuracy(RunCallback):
         return made
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Classifier)
+        assert isinstance(module, Engine)
         if module.step % self.every_n_steps == 0 or module.step == module.max_steps:
             self.measure(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Classifier)
+        assert isinstance(module, Engine)
         # After Ctrl-C there is no time for it: then the report has the last test.
         timed_out = module.max_seconds is not None and module.seconds > module.max_seconds
         if self.step != module.step and timed_out:
             self.measure(trainer, module)
 
-    def measure(self, trainer: pl.Trainer, module: Classifier) -> None:
+    def measure(self, trainer: pl.Trainer, module: Engine) -> None:
         """Test now, log, keep the checkpoint if it is the best so far. Every rank calls it."""
         better = False
         if trainer.is_global_zero:
-            self.readings = read_test_split(module, self.data)
+            self.readings = read_test_split(module.method, self.data)
             self.step = module.step
             found = scores(self.readings)
             self.terms.note({f"test/{name}": value for name, value in found.items()})
             better = found["balanced"] > self.best[0]
             if better:
                 self.best = (found["balanced"], module.step)
+        wait_for_all(trainer)
         if trainer.strategy.broadcast(better):
             self.folder.mkdir(parents=True, exist_ok=True)
             part = self.folder / "best.ckpt.part"
             trainer.save_checkpoint(part)
             if trainer.is_global_zero:
                 part.replace(self.folder / "best.ckpt")
-            trainer.strategy.barrier("best")
+            wait_for_all(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: the best so far."""
@@ -149,21 +152,21 @@ def read_best(path: Path) -> tuple[float, int]:
     return float(about["balanced"]), int(about["step"])
 
 
-def read_test_split(module: Method, data: DataModule) -> dict[str, Reading]:
+def read_test_split(method: Method, data: DataModule) -> dict[str, Reading]:
     """How well a classifier in training reads the test split, by data set."""
-    assert isinstance(module, Classifier)
-    judge = Judge(module.classifier, module.labels, data.image_size)
+    assert isinstance(method, Classifier)
+    judge = Judge(method.classifier, method.labels, data.image_size)
     found = {}
     try:
         for i, name in enumerate(data.test):
-            space, part = module.labels.spaces[i], module.labels.slices[i]
+            space, part = method.labels.spaces[i], method.labels.slices[i]
             read, label = [], []
             for batch in data.test_batches(name, BATCH):
                 read.append(judge.read(batch.image, i).cpu())
                 label.append(batch.label[:, part])
             found[space.name] = reading(torch.cat(read), torch.cat(label), space)
     finally:
-        module.classifier.train()
+        method.classifier.train()
     return found
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.methods.base import Method
+from stargan.training.engine import Engine
 
 if TYPE_CHECKING:
     from stargan.callbacks.checkpoint import StopCleanly
@@ -32,8 +33,8 @@ class Run:
         folder: the run folder.
         config: the whole resolved configuration.
         data: set up.
-        method: with its weights, before training.
-        terms: the log of terms; what a callback puts into ``method.terms`` in
+        engine: trains the method; before training.
+        terms: the log of terms; what a callback puts into ``engine.terms`` in
             ``on_train_batch_end`` is logged.
         stop: ends the run after the step in hand when it is asked to.
         console: for words to the user.
@@ -43,11 +44,16 @@ class Run:
     folder: Path
     config: Plain
     data: DataModule
-    method: Method
+    engine: Engine
     terms: TermLog
     stop: StopCleanly
     console: Console
     resumed: bool = False
+
+    @property
+    def method(self) -> Method:
+        """What is trained."""
+        return self.engine.method
 
 
 class RunCallback(pl.Callback):

@@ -14,9 +14,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stargan.methods.base import Method
+from stargan.training.distributed import hear, wait_for_all, world_size
+from stargan.training.engine import Engine
 
 log = logging.getLogger(__name__)
+
+HEARTBEAT = 10
+"""Steps after which several processes agree whether to stop, and what time it is."""
 
 
 class Checkpoints(pl.Callback):
@@ -41,17 +45,17 @@ class Checkpoints(pl.Callback):
         self.saved_step = -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         numbered = module.step % (self.keep_every_n_steps or self.every_n_steps) == 0
         if numbered or module.step % self.every_n_steps == 0:
             self.save(trainer, module, numbered)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         if self.saved_step != module.step:
             self.save(trainer, module, numbered=True)
 
-    def save(self, trainer: pl.Trainer, module: Method, numbered: bool) -> None:
+    def save(self, trainer: pl.Trainer, module: Engine, numbered: bool) -> None:
         """Save now. Every rank calls it; the first one moves the file into place.
 
         Args:
@@ -90,7 +94,7 @@ def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
     trainer.save_checkpoint(part)
     if trainer.is_global_zero:
         part.replace(path)
-    trainer.strategy.barrier("checkpoint")
+    wait_for_all(trainer)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -120,7 +124,7 @@ class StopCleanly(pl.Callback):
         self.old: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         for number in (signal.SIGINT, signal.SIGTERM):
             # ValueError: not the main thread, as in some notebooks.
             with contextlib.suppress(ValueError):
@@ -138,12 +142,21 @@ class StopCleanly(pl.Callback):
         self.reason, self.exit_code = reason, exit_code
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
+        if world_size() > 1 and module.step % HEARTBEAT:
+            return
+        # All processes stop at the same step, or they would wait for each other for ever; and they
+        # go by one clock, or schedules that follow the time would drift apart.
+        wanted, module.clock = hear(
+            bool(self.reason), module.seconds, module.global_rank, module.device
+        )
         limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
-        if not self.reason and module.seconds > limit:
-            self.ask(f"{self.max_minutes:g} minutes")
-        # All ranks stop at the same step or they wait for each other for ever.
-        if trainer.strategy.reduce_boolean_decision(bool(self.reason), all=False):
+        if not self.reason and module.clock > limit:
+            self.ask(f"the time limit of {self.max_minutes:g} minutes")
+            wanted = True
+        if wanted and not self.reason:
+            self.ask("another process", 128 + signal.SIGTERM)
+        if wanted:
             trainer.should_stop = True
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
@@ -158,7 +171,7 @@ class RanksAgree(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.world_size == 1:
             return
-        weights = torch.cat([p.detach().flatten() for p in module.parameters()])
+        weights = torch.cat([p.detach().flatten().float() for p in module.parameters()])
         gathered = module.all_gather(weights)
         assert isinstance(gathered, torch.Tensor)
         spread = float((gathered - weights).abs().max())

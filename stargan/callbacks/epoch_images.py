@@ -14,8 +14,9 @@ from stargan import images
 from stargan.callbacks.base import Run, RunCallback
 from stargan.callbacks.terms import read_terms
 from stargan.contracts import Plain
-from stargan.methods.sampling import Sampling
+from stargan.methods.base import Sampling
 from stargan.networks.dcgan import draw_noise
+from stargan.training.engine import Engine
 
 SIDE = 4
 FRAMES = 100
@@ -56,7 +57,7 @@ class EpochImages(RunCallback):
         return cls(noise, folder, run.data.steps_per_epoch, log)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Sampling)
+        assert isinstance(module, Engine)
         if module.step % self.steps_per_epoch or not trainer.is_global_zero:
             return
         self.save(module, f"image_at_epoch_{module.step // self.steps_per_epoch:04d}.png")
@@ -67,17 +68,17 @@ class EpochImages(RunCallback):
             self.due = time.monotonic() + 50 * (time.monotonic() - began)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Sampling)
+        assert isinstance(module, Engine)
         if not trainer.is_global_zero or not module.step:
             return
         if self.saved_step != module.step:  # stopped within an epoch
             self.save(module, f"image_at_step_{module.step:08d}.png")
         self.animate()
 
-    def save(self, module: Sampling, name: str) -> None:
+    def save(self, module: Engine, name: str) -> None:
         """Write the picture of this step."""
         self.latest = self.folder / name
-        images.save_png(square(module.sample(self.noise)), self.latest)
+        images.save_png(square(sampled(module, self.noise)), self.latest)
         self.saved_step = module.step
 
     def animate(self) -> None:
@@ -102,6 +103,12 @@ class EpochImages(RunCallback):
     def summary(self) -> dict[str, str]:
         """Where the pictures are."""
         return {"samples": str(self.folder)}
+
+
+def sampled(engine: Engine, noise: Tensor) -> Tensor:
+    """What the method of this moment makes of noise ``(B, Z)``."""
+    assert isinstance(engine.method, Sampling)
+    return engine.method.sample(noise)
 
 
 def square(image: Tensor) -> Image.Image:

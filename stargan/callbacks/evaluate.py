@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from stargan.callbacks.base import Run, RunCallback
 from stargan.contracts import Plain, UserError
@@ -25,6 +26,8 @@ from stargan.evaluation.translate_set import (
 )
 from stargan.judge import Judge, open_judge
 from stargan.methods.base import Method, Translation
+from stargan.training.distributed import wait_for_all
+from stargan.training.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -104,16 +107,16 @@ class Evaluate(RunCallback):
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Translation)
+        assert isinstance(module, Engine)
         if module.step % self.every_n_steps == 0:
             self.evaluate(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Translation)
+        assert isinstance(module, Engine)
         if self.best.get("last") != module.step and module.step:
             self.evaluate(trainer, module)
 
-    def evaluate(self, trainer: pl.Trainer, module: Translation) -> None:
+    def evaluate(self, trainer: pl.Trainer, module: Engine) -> None:
         """Measure now, on the first rank; all ranks save when it is the best so far."""
         better = False
         if trainer.is_global_zero:
@@ -126,18 +129,19 @@ class Evaluate(RunCallback):
             if better:
                 self.best = {"step": module.step, "value": value}
             self.best["last"] = module.step
-        if trainer.strategy.reduce_boolean_decision(better, all=False):
+        wait_for_all(trainer)
+        if trainer.strategy.broadcast(better):
             self.save(trainer, module)
         elif trainer.is_global_zero and self.folder.is_dir():
             self.note.write_text(json.dumps(self.best), encoding="utf-8")
 
-    def measure(self, module: Translation) -> dict[str, float]:
+    def measure(self, module: Engine) -> dict[str, float]:
         """The figures of this step, means over the data sets."""
         found: dict[str, list[float]] = {}
         for (test, tools), reference in zip(self.tests, self.reference, strict=True):
             tools.judge.network.to(module.device)
             records = translate_set(
-                _Now(module), test, tools, self.batch_size, None, reference, cycle=False
+                _Now(module.method), test, tools, self.batch_size, None, reference, cycle=False
             )
             if not records.fake:
                 continue
@@ -147,7 +151,7 @@ class Evaluate(RunCallback):
                     found.setdefault(key, []).append(overall[key].value)
         return {k: sum(v) / len(v) for k, v in found.items()}
 
-    def save(self, trainer: pl.Trainer, module: Method) -> None:
+    def save(self, trainer: pl.Trainer, module: Engine) -> None:
         """Write best.ckpt. Every rank calls it; the first one moves the file into place."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / "best.ckpt.part"
@@ -155,7 +159,7 @@ class Evaluate(RunCallback):
         if trainer.is_global_zero:
             part.replace(self.folder / "best.ckpt")
             self.note.write_text(json.dumps(self.best), encoding="utf-8")
-        trainer.strategy.barrier("best")
+        wait_for_all(trainer)
 
     def report(self) -> list[str]:
         """Which step was the best."""
@@ -183,17 +187,17 @@ class Evaluate(RunCallback):
 
 
 class _Now:
-    """The generator of this moment as ``contracts.Translate``."""
+    """The method of this moment as ``contracts.Translate``."""
 
-    def __init__(self, module: Translation) -> None:
-        self.module = module
-        self.labels = module.labels
+    def __init__(self, method: Method) -> None:
+        assert isinstance(method, Translation)
+        self.method = method
+        self.labels = method.labels
 
-    def __call__(
-        self, image: torch.Tensor, label: torch.Tensor, source: torch.Tensor
-    ) -> torch.Tensor:
-        device = self.module.device
-        return self.module.translate(image.to(device), label.to(device), source.to(device))
+    def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        device = self.method.device
+        given = (t.to(device) for t in (image, own, target, dataset))
+        return self.method.translate(*given)
 
 
 def _faces(run: Run, source: str) -> Judge:

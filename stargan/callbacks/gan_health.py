@@ -21,9 +21,12 @@ from stargan.callbacks.checkpoint import Checkpoints, StopCleanly, write_checkpo
 from stargan.callbacks.terms import TermLog, read_rows
 from stargan.contracts import Batch, Plain, UserError
 from stargan.evaluation.health import BY_NAME, Finding, Health, Row
-from stargan.methods.base import Adversarial, Method, Translation
+from stargan.methods.base import Translation
+from stargan.methods.gan import GAN
 from stargan.metrics.convergence import gradient_rms
 from stargan.metrics.diversity import Reference, thumbnails
+from stargan.training.distributed import wait_for_all
+from stargan.training.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +96,8 @@ class GanHealth(RunCallback):
         """For every method; what it measures depends on the method."""
         method, told = run.method, dict(run.config["health"])
         scale, n_critic, batch = None, 1, None
-        if isinstance(method, Adversarial):
-            scale, n_critic = method.adversarial.scale, method.n_critic
+        if isinstance(method, GAN):
+            scale, n_critic = method.scale, method.n_critic
         if isinstance(method, Translation):
             batch = run.data.validation_batch(int(settings.pop("rows")))
         settings.pop("rows", None)
@@ -104,7 +107,7 @@ class GanHealth(RunCallback):
     # Measuring ----------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         path = self.terms.path
         if module.step and path.exists():
             for row in read_rows(path):
@@ -118,37 +121,36 @@ class GanHealth(RunCallback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         every = self.terms.every_n_steps
         at_row = module.step % every == 0
         if module.step % self.gradients_every == 0 or at_row:
             self.measure_gradients(module)
-        if isinstance(module, Adversarial) and trainer.is_global_zero:
+        if module.method.kind != "classifier" and trainer.is_global_zero:
             self.collect(module, Batch(*batch), every - module.step % every if not at_row else 0)
             if at_row:
                 self.measure_samples(module)
-                if isinstance(module, Translation) and self.batch and module.generator_steps:
-                    for name, value in translation_effects(module, self.batch).items():
+                if isinstance(module.method, Translation) and self.batch and module.fake is not None:
+                    for name, value in translation_effects(module.method, self.batch).items():
                         module.terms[name] = torch.tensor(value)
 
-    def measure_gradients(self, module: Method) -> None:
+    def measure_gradients(self, module: Engine) -> None:
         """The gradients of the step just made; they stay until the next one clears them."""
-        for letter, network in module.trained().items():
-            turn = letter != "G" or not isinstance(module, Adversarial) or "G/adv" in module.terms
-            rms = gradient_rms(network.parameters()) if turn else None
+        for name in module.stepped:
+            rms = gradient_rms(module.parameters_of(name))
             if rms is not None:
-                module.terms[f"grad/{letter}"] = rms
+                module.terms[f"grad/{name}"] = rms
 
-    def collect(self, module: Adversarial, batch: Batch, until_row: int) -> None:
+    def collect(self, module: Engine, batch: Batch, until_row: int) -> None:
         """Thumbnails of the first real images, and of the last fakes before a row."""
         if self.reference is None and len(self.real) * len(batch.image) < self.wanted:
             self.real.append(thumbnails(batch.image))
-        if module.fake is None or not module.generator_steps:
+        if module.fake is None:
             return
         if until_row * len(batch.image) < self.samples:
             self.fake.append(thumbnails(module.fake))
 
-    def measure_samples(self, module: Adversarial) -> None:
+    def measure_samples(self, module: Engine) -> None:
         """How the last fakes compare with the real images."""
         if self.reference is None:
             self.reference = self.load_or_make_reference()
@@ -180,7 +182,7 @@ class GanHealth(RunCallback):
         """The last checkpoint at which all was well."""
         return self.folder / "checkpoints" / "healthy.ckpt"
 
-    def read(self, trainer: pl.Trainer, module: Method, row: Row) -> None:
+    def read(self, trainer: pl.Trainer, module: Engine, row: Row) -> None:
         """A row of the log: judge it, say what is found, act. Called on all ranks."""
         found = self.health.read(row) if trainer.is_global_zero else []
         self.findings += found
@@ -226,20 +228,20 @@ class GanHealth(RunCallback):
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Put the healthy checkpoint in the place of the last one, with lower rates."""
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         if not self.going_back:
             return
         if trainer.is_global_zero:
             checkpoint = torch.load(self.healthy, map_location="cpu", weights_only=True)
             state = checkpoint["stargan"]
             state["rollbacks"] = module.rollbacks + 1
-            state["rate_scale"] = module.rate_scale * self.rate_factor
+            state["lr_scale"] = module.lr_scale * self.rate_factor
             state["seconds"] = module.seconds
             line = {
                 "step": module.step,
                 "event": "rollback",
                 "to_step": state["step"],
-                "rate_scale": state["rate_scale"],
+                "lr_scale": state["lr_scale"],
                 "attempt": module.rollbacks,
             }
             append(self.folder / LOG_NAME, line)
@@ -247,13 +249,13 @@ class GanHealth(RunCallback):
                 "back from step %d to step %d, with learning rates times %g (rollback %d of %d)",
                 module.step,
                 state["step"],
-                state["rate_scale"],
+                state["lr_scale"],
                 state["rollbacks"],
                 self.max_rollbacks,
             )
             saves = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
             saves.go_back(checkpoint, self.healthy.name)
-        trainer.strategy.barrier("rollback")
+        wait_for_all(trainer)
 
     # Telling ------------------------------------------------------------------------------------
 
@@ -272,7 +274,7 @@ class GanHealth(RunCallback):
         return {"health": f"{words} (stargan health run={self.folder})"}
 
 
-def translation_effects(module: Translation, batch: Batch) -> dict[str, float]:
+def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
     """How outputs depend on the label and on the input, and what changes without being asked for.
 
     Every image under its own label and under two other targets, in one pass per data set.
@@ -284,19 +286,21 @@ def translation_effects(module: Translation, batch: Batch) -> dict[str, float]:
         absolute change in the margin (a sixteenth of the side), both of G(x, its own label).
     """
     sums: dict[str, list[float]] = {}
-    device = module.device
-    for i in range(len(module.labels.spaces)):
+    for i in range(len(method.labels.spaces)):
         rows = batch.source == i
         if not rows.any():
             continue
-        image, label, source = (t[rows].to(device) for t in batch)
-        targets = torch.stack([t for _, t in module.labels.targets(label, i)])
+        image, label, source = (t[rows].to(method.device) for t in batch[:3])
+        targets = torch.stack([t for _, t in method.labels.targets(label, i)])
         count, each = len(targets), torch.arange(len(image))
         # Neighbouring targets, another pair for each image; of a single label against unchanged.
         first = targets[each % count, each]
         second = targets[(each + 1) % count, each] if count > 1 else label
-        outputs = module.translate(
-            image.repeat(3, 1, 1, 1), torch.cat([label, first, second]), source.repeat(3)
+        outputs = method.translate(
+            image.repeat(3, 1, 1, 1),
+            label.repeat(3, 1),
+            torch.cat([label, first, second]),
+            source.repeat(3),
         ).float()
         own, one, two = outputs.chunk(3)
         change = own - image

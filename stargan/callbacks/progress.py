@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from stargan.callbacks.terms import TermLog
-from stargan.methods.base import Method
+from stargan.training.engine import Engine
 
 LONG = 2 * 3600.0
 SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec", "D/real", "D/fake")
@@ -46,7 +46,7 @@ class ProgressBar(pl.Callback):
         self.marks: deque[tuple[float, int]] = deque()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         self.first_step = module.step
         self.began = self.spoke = time.monotonic()
         self.marks = deque([(self.began, module.step)])
@@ -67,7 +67,7 @@ class ProgressBar(pl.Callback):
         self.bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         if not trainer.is_global_zero:
             return
         now = time.monotonic()
@@ -93,7 +93,7 @@ class ProgressBar(pl.Callback):
             line = f"step {module.step}/{self.max_steps}  {speed}  {terms}"
             self.console.print(line, soft_wrap=True)
 
-    def seconds_left(self, module: Method, rate: float) -> float:
+    def seconds_left(self, module: Engine, rate: float) -> float:
         """Until the steps or the minutes are used up, whichever comes first."""
         left = (self.max_steps - module.step) / max(rate, 1e-9)
         if self.max_minutes is not None:

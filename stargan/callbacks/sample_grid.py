@@ -12,6 +12,7 @@ from stargan import images
 from stargan.callbacks.base import Run, RunCallback
 from stargan.contracts import Batch, Plain
 from stargan.methods.base import Translation
+from stargan.training.engine import Engine
 
 
 class SampleGrid(RunCallback):
@@ -39,26 +40,28 @@ class SampleGrid(RunCallback):
         return cls(batch, run.folder / "samples", int(logs["samples_every_n_steps"]))
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Translation)
+        assert isinstance(module, Engine)
         if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
             self.save(module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Translation)
+        assert isinstance(module, Engine)
         if trainer.is_global_zero and module.step:
             self.save(module)
 
-    def save(self, module: Translation) -> None:
+    def save(self, module: Engine) -> None:
         """Write the grids of this step, one per data set."""
+        method = module.method
+        assert isinstance(method, Translation)
         self.latest = []
-        for i, space in enumerate(module.labels.spaces):
+        for i, space in enumerate(method.labels.spaces):
             rows = self.batch.source == i
             if not rows.any():
                 continue
-            part = Batch(*(t[rows] for t in self.batch))
-            suffix = f"_{space.name}" if len(module.labels.spaces) > 1 else ""
+            part = rows_of(self.batch, rows)
+            suffix = f"_{space.name}" if len(method.labels.spaces) > 1 else ""
             path = self.folder / f"step_{module.step:08d}{suffix}.png"
-            images.save_png(sample_grid(module, part, i), path)
+            images.save_png(sample_grid(method, part, i), path)
             self.latest.append(path)
 
     def report(self) -> list[str]:
@@ -70,17 +73,26 @@ class SampleGrid(RunCallback):
         return {"samples": str(self.folder)}
 
 
-def sample_grid(module: Translation, batch: Batch, source: int) -> Any:
+def rows_of(batch: Batch, rows: Tensor) -> Batch:
+    """Some rows of a batch, without its random numbers."""
+    image, label, source, target, _ = batch
+    return Batch(image[rows], label[rows], source[rows], target[rows], {})
+
+
+def sample_grid(method: Translation, batch: Batch, source: int) -> Any:
     """The sheet of one data set: input, each label, reconstruction by the original label."""
-    image, label, index = (t.to(module.device) for t in batch)
-    space = module.labels.spaces[source]
+    image, label, index = (t.to(method.device) for t in batch[:3])
+    space = method.labels.spaces[source]
     columns: list[tuple[str, Tensor]] = [("input", image)]
-    for name, target in module.labels.targets(label, source):
+    previous = label
+    for name, target in method.labels.targets(label, source):
         flips = len(space.group_of(name)) == 1
         title = f"{name} flipped" if flips else name
-        columns.append((title, module.translate(image, target, index)))
+        columns.append((title, method.translate(image, label, target, index)))
+        previous = target
     last = columns[-1][1]
-    columns.append((f"{columns[-1][0]}, and back", module.translate(last, label, index)))
+    back = method.translate(last, previous, label, index)
+    columns.append((f"{columns[-1][0]}, and back", back))
     rows = [[column[i].cpu() for _, column in columns] for i in range(len(image))]
-    own = [space.describe(row) for row in batch.label[:, module.labels.slices[source]]]
+    own = [space.describe(row) for row in batch.label[:, method.labels.slices[source]]]
     return images.grid(rows, [title for title, _ in columns], own)

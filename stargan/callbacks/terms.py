@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.methods.base import Method
+from stargan.training.engine import Engine
 
-Reader = Callable[[pl.Trainer, Method, dict[str, float]], None]
+Reader = Callable[[pl.Trainer, Engine, dict[str, float]], None]
 
 
 class TermLog(pl.Callback):
@@ -37,7 +37,7 @@ class TermLog(pl.Callback):
         self.columns: list[str] = []
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         if not trainer.is_global_zero or not self.path.exists():
             return
         rows = [row for row in read_rows(self.path) if row["step"] <= module.step]
@@ -51,7 +51,7 @@ class TermLog(pl.Callback):
             self.sums[name], self.counts[name] = torch.tensor(value), 1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         for name, term in module.terms.items():
             # Sums stay on the device: no synchronisation between rows.
             self.sums[name] = self.sums.get(name, torch.zeros_like(term)) + term
@@ -60,16 +60,15 @@ class TermLog(pl.Callback):
             self.flush(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Method)
+        assert isinstance(module, Engine)
         if self.counts:
             self.flush(trainer, module)
 
-    def flush(self, trainer: pl.Trainer, module: Method) -> None:
+    def flush(self, trainer: pl.Trainer, module: Engine) -> None:
         """Write the row of this step."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
-        for letter, optimizer in zip(module.trained(), module.all_optimizers(), strict=True):
-            means[f"rate/{letter}"] = optimizer.param_groups[0]["lr"]
+        means |= {f"lr/{name}": lr for name, lr in module.learning_rates().items()}
         self.latest |= means
         row = {"step": module.step, "seconds": round(module.seconds, 2), **means}
         if trainer.is_global_zero:

@@ -119,7 +119,7 @@ def events(story: Sequence[Plain]) -> list[tuple[str, str, str]]:
     rows = []
     for line in story:
         if line["event"] == "rollback":
-            words = f"rates times {line['rate_scale']:g}"
+            words = f"rates times {line['lr_scale']:g}"
             rows.append((f"{line['step']:,}", f"back to step {line['to_step']:,}", words))
         else:
             over = "over: " if line["event"] == "recovered" else ""

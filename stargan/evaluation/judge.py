@@ -25,6 +25,7 @@ from stargan.export import describe, save_export
 from stargan.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace
 from stargan.losses.domain import domain_loss
+from stargan.methods.augment import AUGMENT_DRAWS
 from stargan.methods.classifier import augmented
 from stargan.metrics.classification import reading
 
@@ -81,7 +82,9 @@ def train_judge(
                 image = judge.prepare(pixels[rows].float() / 127.5 - 1)
                 flipped = torch.rand(len(rows), generator=draws) < 0.5
                 image[flipped] = image[flipped].flip(-1)
-                image = augmented(image, AUGMENT, draws)
+                changes = torch.rand(len(rows), AUGMENT_DRAWS, generator=draws)
+                grain = torch.randn(image.shape, generator=draws)
+                image = augmented(image, AUGMENT, changes, grain)
                 source = torch.zeros(len(rows), dtype=torch.long)
                 loss = domain_loss(network(image), label[rows], source, labels)
                 optimizer.zero_grad()

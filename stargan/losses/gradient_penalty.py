@@ -24,11 +24,7 @@ EPSILON = 1e-12
 
 
 def gradient_penalty(
-    gradient_of: ImageGradient,
-    real: Tensor,
-    fake: Tensor,
-    alpha: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    gradient_of: ImageGradient, real: Tensor, fake: Tensor, alpha: Tensor
 ) -> Tensor:
     """Two-sided penalty between real and fake: mean over images of (norm - 1) squared.
 
@@ -37,13 +33,12 @@ def gradient_penalty(
     Args:
         gradient_of: the critic's gradient, of the summed scores.
         real, fake: ``(B, C, H, W)``; no gradient flows into them.
-        alpha: ``(B,)`` share of the real image, one per image; drawn when not given.
-        generator: draws alpha.
+        alpha: ``(B,)`` in [0, 1], share of the real image, one per image.
 
     Returns:
         Scalar, fp32 at least.
     """
-    gradient = gradient_of(interpolate(real, fake, alpha, generator))
+    gradient = gradient_of(interpolate(real, fake, alpha))
     norm = (_squared_norm(gradient) + EPSILON).sqrt()
     return (norm - 1).square().mean()
 
@@ -64,26 +59,8 @@ def r1_penalty(gradient_of: ImageGradient, real: Tensor) -> Tensor:
     return 0.5 * _squared_norm(gradient_of(real.detach())).mean()
 
 
-def lazy_factor(step: int, every: int) -> int:
-    """What a penalty taken only once in ``every`` steps is multiplied with: 0 means skip it.
-
-    Its mean over the steps is 1, so gamma keeps its meaning. Karras et al., StyleGAN2, CVPR 2020,
-    appendix B, lazy regularization.
-    """
-    return 0 if step % every else every
-
-
-def interpolate(
-    real: Tensor,
-    fake: Tensor,
-    alpha: Tensor | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     """Points on the lines from fake to real, without graph. Arguments as ``gradient_penalty``."""
-    if alpha is None:
-        # A generator draws on its own device only.
-        device = real.device if generator is None else generator.device
-        alpha = torch.rand(len(real), generator=generator, device=device)
     alpha = alpha.to(real).reshape(-1, 1, 1, 1)
     return torch.lerp(fake.detach().to(real), real.detach(), alpha)
 
@@ -91,16 +68,22 @@ def interpolate(
 def autograd_gradient(score: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """The gradient of any critic, by double backward.
 
+    ``torch.func`` and not ``torch.autograd.grad``: that would break a compiled loss in two.
+
     Args:
         score: images to scores of any shape; they are summed.
         image: ``(B, C, H, W)``.
 
     Returns:
-        d(sum of scores) / d(image), of the shape of ``image``.
+        d(sum of scores) / d(image), of the shape of ``image``, differentiable with respect to the
+        critic's weights.
     """
+
+    def total(x: Tensor) -> Tensor:
+        return score(x).sum()
+
     with torch.enable_grad():
-        image = image.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(image).sum(), image, create_graph=True)
+        gradient: Tensor = torch.func.grad(total)(image.detach())
     return gradient
 
 

@@ -7,20 +7,20 @@ exclusive labels.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stargan import networks
-from stargan.contracts import Batch, Plain, UserError
-from stargan.export import describe, open_parts
+from stargan.contracts import Batch, Draw, Feed, Plain, UserError
+from stargan.export import open_parts
 from stargan.export.parts import load_weights
 from stargan.losses.domain import domain_loss
-from stargan.methods.augment import augment
-from stargan.methods.base import Method
+from stargan.methods.augment import AUGMENT_DRAWS, augment
+from stargan.methods.base import Method, check_betas
+from stargan.methods.phases import Group, Phase, Shared, Terms, Update
 from stargan.networks.classifier import load_backbone
 
 
@@ -28,88 +28,69 @@ class Classifier(Method):
     """A classifier of the labels of images.
 
     Args:
-        classifier: ``{"_target_": class in stargan.networks, ...}`` without its sizes.
-        image: ``{"size": [height, width], "crop": {source name: pixels or None}}``.
-        training: where this model comes from, for the exported file.
+        classifier: ``{"_target_": class, ...}`` without its sizes.
         weights: what to start from, see ``read_weights``, or None.
         lr: learning rate.
+        betas: of Adam.
         augment: how strongly the images are changed in training, 0 to 1: colours, light, a shift
             and grain, since what is judged later is not as clean as photos.
         others: see ``Method``.
     """
 
     product: ClassVar[str] = "classifier.safetensors"
+    kind: ClassVar[str] = "classifier"
+    # Not the file of weights: a checkpoint opens without it.
+    forgotten: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __init__(
         self,
         *,
         classifier: Plain,
-        labels: list[Plain],
-        image: Plain,
-        training: Plain | None = None,
         weights: str | None = None,
         lr: float = 1e-3,
-        augment: float = 0.3,
         betas: tuple[float, float] = (0.9, 0.999),
-        schedule: str = "late",
-        max_steps: int = 10_000,
-        seed: int = 0,
+        augment: float = 0.3,
+        **others: Any,
     ) -> None:
         if not 0 <= augment <= 1:
             raise UserError(f"augment={augment} must lie in [0, 1].")
-        super().__init__(
-            labels=labels,
-            rates=(lr,),
-            betas=betas,
-            schedule=schedule,
-            max_steps=max_steps,
-            seed=seed,
-        )
-        # Not the file of weights: a checkpoint opens without it.
-        self.save_hyperparameters(ignore=["weights"])
+        super().__init__(**others)
+        self.lr = lr
+        self.betas = check_betas(betas)
         self.augment = augment
-        self.image = image
-        self.training_facts = training or {}
-        self.network: Plain = {
-            **classifier,
-            "image_size": list(image["size"]),
-            "label_size": self.labels.size,
-        }
-        self.classifier = networks.build(self.network, seed)
+        self.classifier = self.make("classifier", classifier, label_size=self.labels.size)
         if weights is not None:
             load_backbone(self.classifier, read_weights(Path(weights)))
 
-    def trained(self) -> dict[str, nn.Module]:
-        """C, the classifier."""
-        return {"C": self.classifier}
-
-    def description(self) -> Plain:
-        """What an exported file says of itself, see ``stargan.export``."""
-        name = f"{type(self).__module__}.{type(self).__name__}"
-        return describe(
-            network=None,
-            classifier=self.network,
-            labels=self.labels,
-            image=self.image,
-            training={**self.training_facts, "method": name, "steps": self.step},
-            kind="classifier",
+    def feed(self) -> Feed:
+        """What changes the images: colours, light and place; grain."""
+        if not self.augment:
+            return Feed()
+        height, width = self.image["size"]
+        grain = (int(self.image.get("channels", 3)), height, width)
+        return Feed(
+            None, {"augment": Draw("uniform", (AUGMENT_DRAWS,)), "grain": Draw("normal", grain)}
         )
+
+    def groups(self) -> dict[str, Group]:
+        """C, the classifier."""
+        return {"C": Group(("classifier",), self.lr, self.betas)}
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One."""
+        return (Phase("classifier", (Update("C", self.loss),)),)
+
+    def loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
+        """The domain loss of real images, equations (2) and (3)."""
+        image = batch.image
+        if self.augment:
+            image = augmented(image, self.augment, batch.draws["augment"], batch.draws["grain"])
+        loss = domain_loss(self.classifier(image), batch.label, batch.source, self.labels)
+        return loss, {"C/cls": loss}
 
     def exported(self) -> dict[str, nn.Module]:
         """The classifier, in full precision."""
         return {"classifier": self.classifier}
-
-    def training_step(self, batch: Batch, batch_index: int) -> None:
-        """One step of Adam on the domain loss of real images, equations (2) and (3)."""
-        batch = Batch(*batch)
-        (optimizer,) = self.all_optimizers()
-        self.set_rates()
-        image = augmented(batch.image, self.augment, self.draws())
-        loss = domain_loss(self.classifier(image), batch.label, batch.source, self.labels)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        self.end_step({"C/cls": loss})
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -150,14 +131,12 @@ def _is_judge(path: Path) -> bool:
         raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
 
 
-def augmented(image: Tensor, strength: float, draws: torch.Generator) -> Tensor:
+def augmented(image: Tensor, strength: float, draws: Tensor, grain: Tensor) -> Tensor:
     """Images ``(B, 3, H, W)`` with other colours, light and place, and grain.
 
     Args:
-        strength: 0 (as they are) to 1.
-        draws: a CPU generator.
+        strength: above 0 (as they are) up to 1.
+        draws: see ``augment``.
+        grain: normal numbers of the shape of the images.
     """
-    if not strength:
-        return image
-    grain = torch.randn(image.shape, generator=draws).to(image)
     return augment(image, draws, strength) + 0.1 * strength * grain

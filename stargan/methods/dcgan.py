@@ -15,27 +15,25 @@ method of this package, D moves first and G's loss comes from the D that has mov
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stargan import networks
-from stargan.contracts import Batch, Plain
-from stargan.export import describe
-from stargan.losses.adversarial import adversarial_loss
-from stargan.methods.base import Terms
-from stargan.methods.sampling import Sampling
+from stargan.contracts import Batch, Draw, Feed, Plain
+from stargan.methods.base import Sampling, score_terms
+from stargan.methods.gan import GAN
+from stargan.methods.phases import Shared, Terms
 
 
-class DCGAN(Sampling):
+class DCGAN(GAN, Sampling):
     """See the module.
 
     Args:
-        generator: ``{"_target_": class in stargan.networks, ...}`` without its image sizes.
+        generator: ``{"_target_": class, ...}`` without its image sizes; takes noise ``(B, Z)`` and
+            has ``noise_size``.
         discriminator: the same.
-        image: ``{"size": [height, width], "crop": {...}, "channels": 1 or 3}``.
-        training: where this model comes from, for the exported file.
-        adversarial: name of the adversarial loss.
-        others: see ``Adversarial``. The labels of the data are not looked at.
+        others: see ``GAN``. The labels of the data are not looked at.
     """
 
     def __init__(
@@ -43,64 +41,58 @@ class DCGAN(Sampling):
         *,
         generator: Plain,
         discriminator: Plain,
-        labels: list[Plain],
-        image: Plain,
-        training: Plain | None = None,
         adversarial: str = "non_saturating",
         n_critic: int = 1,
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.999),
-        schedule: str = "constant",
-        max_steps: int = 11_700,
         ema_decay: float = 0.0,
-        seed: int = 0,
+        **others: Any,
     ) -> None:
         super().__init__(
-            labels=labels,
+            adversarial=adversarial,
             n_critic=n_critic,
             generator_lr=generator_lr,
             discriminator_lr=discriminator_lr,
             betas=betas,
-            schedule=schedule,
-            max_steps=max_steps,
             ema_decay=ema_decay,
-            seed=seed,
+            **others,
         )
-        self.save_hyperparameters()
-        self.adversarial = adversarial_loss(adversarial)
-        self.image = image
-        self.training_facts = training or {}
-        sizes = {"image_size": list(image["size"]), "image_channels": int(image["channels"])}
-        self.network: Plain = {**generator, **sizes}
-        self.generator = networks.build(self.network, seed)
-        self.discriminator = networks.build({**discriminator, **sizes}, seed + 1)
+        channels = int(self.image["channels"])
+        self.generator = self.make("generator", generator, image_channels=channels)
+        self.discriminator = self.make("discriminator", discriminator, image_channels=channels)
+        self.noise_size = int(self.generator.noise_size)  # type: ignore[arg-type]
         self.start_ema()
 
-    def description(self) -> Plain:
-        """What an exported file says of itself, see ``stargan.export``."""
-        name = f"{type(self).__module__}.{type(self).__name__}"
-        return describe(
-            network=self.network,
-            classifier=None,
-            labels=self.labels,
-            image=self.image,
-            training={**self.training_facts, "method": name, "steps": self.step},
-            kind="sampler",
-        )
+    def feed(self) -> Feed:
+        """Noise."""
+        return Feed(None, {"noise": Draw("normal", (self.noise_size,))}, period=self.n_critic)
 
-    def discriminator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
-    ) -> tuple[Tensor, Terms]:
+    def fakes(self, batch: Batch) -> Shared:
+        """As many images as the batch has, from fresh noise."""
+        return {"fake": self.generator(batch.draws["noise"])}
+
+    def discriminator_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
         """Cross entropy of real images against ones and fakes against zeros."""
-        real_score, fake_score = self.discriminator(torch.cat([batch.image, fake])).chunk(2)
-        self.note_scores(real_score, fake_score)
-        loss = self.adversarial.d_loss(real_score, fake_score)
-        return loss, {"D/adv": loss}
+        real, fake = self.discriminator(torch.cat([batch.image, shared["fake"]])).chunk(2)
+        loss = self.adversarial.d_loss(real, fake)
+        return loss, {"D/adv": loss} | score_terms(real, fake)
 
-    def generator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
-    ) -> tuple[Tensor, Terms]:
+    def generator_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
         """Cross entropy of the fakes against ones."""
-        loss = self.adversarial.g_loss(self.discriminator(fake))
+        loss = self.adversarial.g_loss(self.discriminator(shared["fake"]))
         return loss, {"G/adv": loss}
+
+    def exported(self) -> dict[str, nn.Module]:
+        """The generator to ship."""
+        return {"generator": self.best_generator}
+
+    @torch.inference_mode()
+    def sample(self, noise: Tensor) -> Tensor:
+        """With the running statistics of batch norm: an image does not depend on the others."""
+        generator = self.best_generator
+        training = generator.training
+        generator.eval()
+        image: Tensor = generator(noise.to(self.device)).clamp(-1, 1)
+        generator.train(training)
+        return image

@@ -7,38 +7,40 @@ space builds the condition, and the domain loss looks at each row's own slice.
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from stargan import networks
-from stargan.contracts import Batch, Plain
-from stargan.export import describe
-from stargan.losses.adversarial import adversarial_loss
+from stargan.contracts import Batch, Draw, Feed, Plain
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import (
     gradient_penalty,
-    lazy_factor,
     piecewise_linear_gradient,
     r1_penalty,
 )
 from stargan.losses.reconstruction import reconstruction_loss
-from stargan.methods.base import Terms, Translation
+from stargan.methods.base import Translation, score_terms
+from stargan.methods.gan import GAN
+from stargan.methods.phases import Shared, Terms
+from stargan.targets import Permuted
 
 
-class StarGAN(Translation):
+class StarGAN(GAN, Translation):
     """The paper's equations (1) to (8).
 
     Args:
-        generator: ``{"_target_": class in stargan.networks, ...}`` without its sizes.
+        generator: ``{"_target_": class, ...}`` without its sizes.
         discriminator: the same.
-        image: ``{"size": [height, width], "crop": {source name: pixels or None}}``.
-        training: where this model comes from, for the exported file.
         adversarial: name of the adversarial loss.
         lambda_cls, lambda_rec, lambda_gp: weights of the terms, by the paper's names.
         lambda_r1: weight of the penalty R1 on real images, instead of lambda_gp; 0 in the paper.
         r1_every: discriminator steps between penalties R1, each weighing so much more.
+        n_critic: discriminator steps per generator step.
+        generator_lr, discriminator_lr: learning rates.
+        betas: of both Adams.
+        ema_decay: share of the old average kept at each generator step; 0: no average (the paper).
+        others: see ``Method``.
     """
 
     def __init__(
@@ -46,9 +48,6 @@ class StarGAN(Translation):
         *,
         generator: Plain,
         discriminator: Plain,
-        labels: list[Plain],
-        image: Plain,
-        training: Plain | None = None,
         adversarial: str = "wgan",
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
@@ -59,92 +58,87 @@ class StarGAN(Translation):
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
-        schedule: str = "paper",
-        max_steps: int = 200_000,
         ema_decay: float = 0.0,
-        seed: int = 0,
+        **others: Any,
     ) -> None:
         super().__init__(
-            labels=labels,
+            adversarial=adversarial,
             n_critic=n_critic,
             generator_lr=generator_lr,
             discriminator_lr=discriminator_lr,
             betas=betas,
-            schedule=schedule,
-            max_steps=max_steps,
             ema_decay=ema_decay,
-            seed=seed,
+            **others,
         )
-        self.save_hyperparameters()
-        self.adversarial = adversarial_loss(adversarial)
         self.lambda_cls = lambda_cls
         self.lambda_rec = lambda_rec
         self.lambda_gp = lambda_gp
         self.lambda_r1 = lambda_r1
         self.r1_every = r1_every
-        self.image = image
-        self.training_facts = training or {}
-        size = list(image["size"])
-        self.networks: dict[str, Plain] = {
-            "generator": {
-                **generator,
-                "image_size": size,
-                "condition_size": self.labels.condition_size,
-            },
-            "discriminator": {
-                **discriminator,
-                "image_size": size,
-                "label_size": self.labels.size,
-            },
-        }
-        self.generator = networks.build(self.networks["generator"], seed)
-        self.discriminator = networks.build(self.networks["discriminator"], seed + 1)
+        self.generator = self.make(
+            "generator", generator, condition_size=self.labels.condition_size
+        )
+        self.discriminator = self.make("discriminator", discriminator, label_size=self.labels.size)
         self.start_ema()
 
-    def description(self) -> Plain:
-        """What an exported file says of itself, see ``stargan.export``."""
-        name = f"{type(self).__module__}.{type(self).__name__}"
-        return describe(
-            network=self.networks["generator"],
-            classifier=self.networks["discriminator"],
-            labels=self.labels,
-            image=self.image,
-            training={**self.training_facts, "method": name, "steps": self.step},
-        )
+    def feed(self) -> Feed:
+        """Targets are a permutation of the batch's own labels; a point between real and fake."""
+        draws = {"alpha": Draw()} if self.lambda_gp else {}
+        return Feed(Permuted(), draws, period=self.n_critic)
+
+    def fakes(self, batch: Batch) -> Shared:
+        """The batch's images under the target labels."""
+        condition = self.labels.condition(batch.target, batch.source)
+        return {"fake": self.generator(batch.image, condition)}
+
+    def lazy_terms(self) -> dict[str, dict[str, int]]:
+        """R1 is taken once in a while."""
+        return {"D": {"r1": self.r1_every}} if self.lambda_r1 else {}
 
     def discriminator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, shared: Shared, r1: bool = False
     ) -> tuple[Tensor, Terms]:
         """Equation (5): ``-L_adv + lambda_cls L_cls(real) + lambda_gp`` penalty (8)."""
-        size = len(fake)
+        fake = shared["fake"]
         score, logits = self.discriminator(torch.cat([batch.image, fake]))
+        real_score, fake_score = score.chunk(2)
         terms = {
-            "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
-            "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
+            "D/adv": self.adversarial.d_loss(real_score, fake_score),
+            "D/cls": domain_loss(logits[: len(fake)], batch.label, batch.source, self.labels),
         }
-        self.note_scores(score[:size], score[size:])
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
-        layers = cast(nn.Sequential, self.discriminator.critic_layers)
-        gradient_of = partial(piecewise_linear_gradient, layers)
+        gradient_of = partial(
+            piecewise_linear_gradient, cast(nn.Sequential, self.discriminator.critic_layers)
+        )
         if self.lambda_gp:
-            terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, generator=draws)
+            alpha = batch.draws["alpha"]
+            terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, alpha)
             loss = loss + self.lambda_gp * terms["D/gp"]
-        lazy = lazy_factor(self.step, self.r1_every) if self.lambda_r1 else 0
-        if lazy:
+        if r1:
             terms["D/r1"] = r1_penalty(gradient_of, batch.image)
-            loss = loss + lazy * self.lambda_r1 * terms["D/r1"]
-        return loss, terms
+            loss = loss + self.r1_every * self.lambda_r1 * terms["D/r1"]
+        return loss, terms | score_terms(real_score, fake_score)
 
-    def generator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
-    ) -> tuple[Tensor, Terms]:
+    def generator_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
+        fake = shared["fake"]
         score, logits = self.discriminator(fake)
         cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, target, batch.source, self.labels),
+            "G/cls": domain_loss(logits, batch.target, batch.source, self.labels),
             "G/rec": reconstruction_loss(cycled, batch.image),
         }
         loss = terms["G/adv"] + self.lambda_cls * terms["G/cls"] + self.lambda_rec * terms["G/rec"]
         return loss, terms
+
+    def exported(self) -> dict[str, nn.Module]:
+        """The generator to ship, and D, which reads a photo's own labels."""
+        return {"generator": self.best_generator, "classifier": self.discriminator}
+
+    @torch.inference_mode()
+    def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        """One generator for every change: the own labels are not looked at."""
+        condition = self.labels.condition(target, dataset)
+        translated: Tensor = self.best_generator(image, condition)
+        return translated.clamp(-1, 1)

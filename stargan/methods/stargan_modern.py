@@ -14,18 +14,21 @@ What differs from the paper, and why (the tries and their figures are in docs/mo
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stargan.contracts import Batch
+from stargan.contracts import Batch, Draw, Feed
 from stargan.losses.domain import domain_loss
-from stargan.losses.gradient_penalty import autograd_gradient, lazy_factor, r1_penalty
+from stargan.losses.gradient_penalty import autograd_gradient, r1_penalty
 from stargan.losses.reconstruction import squared_reconstruction_loss
-from stargan.methods.augment import augment
-from stargan.methods.base import Terms
+from stargan.methods.augment import AUGMENT_DRAWS, augment
+from stargan.methods.base import score_terms
+from stargan.methods.phases import Phase, Shared, Terms, Until, Update
 from stargan.methods.stargan import StarGAN
+from stargan.targets import Permuted
 
 
 class StarGANModern(StarGAN):
@@ -59,7 +62,7 @@ class StarGANModern(StarGAN):
         **others: Any,
     ) -> None:
         super().__init__(**others)
-        self.warmup_steps = min(warmup_steps, self.max_steps // 4)
+        self.warmup_steps = warmup_steps
         self.warmup_lr = warmup_lr
         self.lambda_cls_fake = lambda_cls_fake
         self.lambda_colour = lambda_colour
@@ -69,34 +72,25 @@ class StarGANModern(StarGAN):
         self.one_change = one_change
         self.to(memory_format=torch.channels_last)
 
-    def training_step(self, batch: Batch, batch_index: int) -> None:
-        """The classifier alone for the first steps, then as every adversarial method."""
-        if self.step >= self.warmup_steps:
-            super().training_step(batch, batch_index)
-            return
-        batch = Batch(*batch)
-        optimizers: Any = self.optimizers()
-        optimizer = optimizers[1]
-        for group in optimizer.param_groups:
-            group["lr"] = self.warmup_lr * self.rate_scale * min(1.0, (self.step + 1) / 50)
-        _, logits = self.discriminator(augment(batch.image, self.draws()))
-        loss = domain_loss(logits, batch.label, batch.source, self.labels)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        self.end_step({"D/cls": loss})
+    def feed(self) -> Feed:
+        """Some targets change one label; what augments D's images, in each of its three places."""
+        draws = {
+            "augment/D": Draw("uniform", (AUGMENT_DRAWS,), repeat=2),
+            "augment/G": Draw("uniform", (AUGMENT_DRAWS,)),
+        }
+        if self.lambda_r1:
+            draws["augment/r1"] = Draw("uniform", (AUGMENT_DRAWS,))
+        return Feed(Permuted(self.one_change), draws, period=self.n_critic)
 
-    @property
-    def generator_steps(self) -> int:
-        """How many steps G has made: none while the classifier is alone."""
-        return max(0, self.step - self.warmup_steps) // self.n_critic
+    def phases(self) -> tuple[Phase, ...]:
+        """The classifier alone, then as every adversarial method."""
+        reads = Update("D", self.classifier_loss, lr=self.warmup_lr, ramp=50)
+        alone = Phase("classifier", (reads,), until=Until(self.warmup_steps, share=0.25))
+        return alone, self.adversarial_phase()
 
-    def draw_targets(self, batch: Batch, draws: torch.Generator) -> Tensor:
-        """Some targets change one label, the others are a permutation of the batch's."""
-        permuted = super().draw_targets(batch, draws)
-        changed = self.labels.draw_changes(batch.label, batch.source, draws)
-        one = torch.rand(len(permuted), 1, generator=draws) < self.one_change
-        return torch.where(one.to(permuted.device), changed, permuted)
+    def lazy_terms(self) -> dict[str, dict[str, int]]:
+        """R1 and the cycle are taken once in a while."""
+        return {**super().lazy_terms(), "G": {"cycle": self.rec_every}}
 
     def judge(self, image: Tensor, label: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """The score of images AS images of these labels ``(B,)``, and the label logits.
@@ -108,41 +102,51 @@ class StarGANModern(StarGAN):
         sign = (2 * label - 1) * self.labels.known(source).to(label)
         return score + (sign * logits).sum(1), logits
 
+    def realness(self, label: Tensor, source: Tensor, image: Tensor) -> Tensor:
+        """``judge`` without logits, as a function of the image."""
+        return self.judge(image, label, source)[0]
+
+    def classifier_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
+        """The domain loss of augmented real images."""
+        # Half of the numbers that D's two halves will need once there are fakes.
+        draws = batch.draws["augment/D"][: len(batch.image)]
+        _, logits = self.discriminator(augment(batch.image, draws))
+        loss = domain_loss(logits, batch.label, batch.source, self.labels)
+        return loss, {"D/cls": loss}
+
     def discriminator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, shared: Shared, r1: bool = False
     ) -> tuple[Tensor, Terms]:
         """Non-saturating, the domain loss on real images, lazy R1."""
+        fake = shared["fake"]
         size = len(fake)
-        image = augment(torch.cat([batch.image, fake]), draws)
-        label = torch.cat([batch.label, target])
+        image = augment(torch.cat([batch.image, fake]), batch.draws["augment/D"])
+        label = torch.cat([batch.label, batch.target])
         score, logits = self.judge(image, label, batch.source.repeat(2))
         terms = {
             "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
             "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
         }
-        self.note_scores(score[:size], score[size:])
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
-        lazy = lazy_factor(self.step, self.r1_every) if self.lambda_r1 else 0
-        if lazy:
-            seen = augment(batch.image, draws)
-
-            def realness(x: Tensor) -> Tensor:
-                return self.judge(x, batch.label, batch.source)[0]
-
-            terms["D/r1"] = r1_penalty(lambda x: autograd_gradient(realness, x), seen)
-            loss = loss + lazy * self.lambda_r1 * terms["D/r1"]
-        return loss, terms
+        if r1:
+            seen = augment(batch.image, batch.draws["augment/r1"])
+            realness = partial(self.realness, batch.label, batch.source)
+            terms["D/r1"] = r1_penalty(partial(autograd_gradient, realness), seen)
+            loss = loss + self.r1_every * self.lambda_r1 * terms["D/r1"]
+        return loss, terms | score_terms(score[:size], score[size:])
 
     def generator_loss(
-        self, batch: Batch, target: Tensor, fake: Tensor, draws: torch.Generator
+        self, batch: Batch, shared: Shared, cycle: bool = False
     ) -> tuple[Tensor, Terms]:
         """The score, a little classification, the size of the change, now and then a cycle."""
-        score, logits = self.judge(augment(fake, draws), target, batch.source)
+        fake = shared["fake"]
+        seen = augment(fake, batch.draws["augment/G"])
+        score, logits = self.judge(seen, batch.target, batch.source)
         change = fake - batch.image
         grey = change.mean(1, keepdim=True)
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, target, batch.source, self.labels),
+            "G/cls": domain_loss(logits, batch.target, batch.source, self.labels),
             "G/colour": (change - grey).square().mean(),
             "G/grey": grey.square().mean(),
             "G/change": change.abs().mean(),
@@ -154,9 +158,8 @@ class StarGANModern(StarGAN):
             + self.lambda_grey * terms["G/grey"]
             + self.lambda_sparse * terms["G/change"]
         )
-        lazy = lazy_factor(self.generator_steps, self.rec_every)
-        if lazy:
+        if cycle:
             cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
             terms["G/rec"] = squared_reconstruction_loss(cycled, batch.image)
-            loss = loss + lazy * self.lambda_rec * terms["G/rec"]
+            loss = loss + self.rec_every * self.lambda_rec * terms["G/rec"]
         return loss, terms

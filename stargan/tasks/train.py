@@ -27,6 +27,8 @@ from stargan.data.datamodule import DataModule
 from stargan.evaluation.training_report import Scores, judge_embedded, score_table, write_report
 from stargan.export import open_model
 from stargan.methods.base import Method, Translation
+from stargan.training.distributed import OneReduction, place
+from stargan.training.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +37,25 @@ RUN_DIR_VARIABLE = "STARGAN_RUN_DIR"
 
 
 def main(config: Plain) -> Path:
+    """``stargan train``. Exits with the code of whatever ended the run before its time.
+
+    Returns:
+        The run folder.
+    """
+    run, _ = train(config)
+    if run.stop.exit_code:
+        raise SystemExit(run.stop.exit_code)
+    return run.folder
+
+
+def train(config: Plain) -> tuple[Run, dict[str, float]]:
     """Train as configured.
 
     Args:
         config: what ``configs.compose("train", ...)`` gives.
 
     Returns:
-        The run folder.
+        The run, and its final figures by name; of other processes than the first none.
 
     Raises:
         UserError: bad data, an impossible size, a run folder that is in use.
@@ -54,23 +68,22 @@ def main(config: Plain) -> Path:
     check(config)
     data = build_data(config)
     data.setup("fit")
-    data.processes = count_processes(config["trainer"])
+    trainer = build_trainer(config)
+    data.processes = trainer.world_size
     while True:
-        run, chosen = fit(config, data, console, resume)
+        run, chosen = fit(trainer, config, data, console, resume)
         if not any(callback.again for callback in chosen):
             break
         # As any resume, from the checkpoint that the callback has put there.
         config = {**config, "resume": str(run.folder)}
         resume = checkpoints.load(checkpoints.newest(run.folder))
-    if run.method.global_rank == 0:
-        finish(run, chosen)
-    if run.stop.exit_code:
-        raise SystemExit(run.stop.exit_code)
-    return run.folder
+        trainer = build_trainer(config)
+    figures = finish(run, chosen) if trainer.is_global_zero else {}
+    return run, figures
 
 
 def fit(
-    config: Plain, data: DataModule, console: Console, resume: Plain | None
+    trainer: pl.Trainer, config: Plain, data: DataModule, console: Console, resume: Plain | None
 ) -> tuple[Run, list[RunCallback]]:
     """Train from the beginning or from a checkpoint, to the end or until something stops it.
 
@@ -78,41 +91,46 @@ def fit(
         The run and the callbacks that its configuration chose.
     """
     max_steps = run_length(config, data)
-    method = build_method(config, data, max_steps)
+    method = build_method(config, data)
     start = resume["stargan"]["step"] if resume else 0
     if start >= max_steps:
         raise UserError(
             f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
         )
-    data.start_step, data.max_steps, data.period = start, max_steps, method.n_critic
     max_minutes = config["trainer"]["max_minutes"]
-    if max_minutes is not None:
-        method.max_seconds = 60.0 * float(max_minutes)
+    engine = Engine(
+        method,
+        max_steps=max_steps,
+        schedule=config["schedule"],
+        seed=int(config["seed"]),
+        max_seconds=None if max_minutes is None else 60.0 * float(max_minutes),
+        compile=bool(config["trainer"]["compile"]),
+    )
+    data.feed, data.start_step, data.max_steps = method.feed(), start, max_steps
+    data.attempt = resume["stargan"].get("rollbacks", 0) if resume else 0
 
-    folder = make_run_dir(config)
+    folder = make_run_dir(config, trainer)
     terms = TermLog(folder / "metrics.csv", int(config["log"]["every_n_steps"]))
     stop = StopCleanly(max_minutes)
-    run = Run(folder, config, data, method, terms, stop, console, resumed=resume is not None)
+    run = Run(folder, config, data, engine, terms, stop, console, resumed=resume is not None)
     chosen = build_callbacks(config["callbacks"], run)
-    trainer = build_trainer(run, chosen, max_steps)
-    if resume:
-        trainer.callbacks.insert(0, checkpoints.Resume(resume))  # type: ignore[attr-defined]
+    equip(trainer, run, chosen, resume)
     if trainer.is_global_zero:
         (folder / "config.yaml").write_text(
             configs.to_yaml({**config, "resume": None, "run_dir": str(folder)}), encoding="utf-8"
         )
         introduce(run, start, max_steps)
 
-    first = next(iter(method.trained().values()))
-    before = [p.detach().clone() for p in first.parameters()]
+    first = engine.parameters_of(next(iter(engine.groups)))
+    before = [p.detach().clone() for p in first]
     try:
-        trainer.fit(method, datamodule=data)
+        trainer.fit(engine, datamodule=data)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"out of memory on {method.device}: lower data.batch_size or data.image_size, "
+            f"out of memory on {engine.device}: lower data.batch_size or data.image_size, "
             "or set trainer.precision=bf16-mixed."
         ) from error
-    after = [p.detach().cpu() for p in first.parameters()]
+    after = [p.detach().cpu() for p in first]
     if config["must_move"] and all(map(torch.equal, before, after)):
         raise UserError("the weights have not moved: trainer.max_steps is below n_critic.")
     return run, chosen
@@ -165,18 +183,6 @@ def build_data(config: Plain) -> DataModule:
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
 
 
-def count_processes(trainer: Plain) -> int:
-    """How many processes the trainer will start, on all nodes together."""
-    devices = trainer["devices"]
-    if isinstance(devices, list):
-        count = len(devices)
-    elif str(devices).isdecimal():
-        count = int(devices)
-    else:  # auto, -1
-        count = torch.cuda.device_count() if trainer["accelerator"] != "cpu" else 1
-    return max(count, 1) * int(trainer["num_nodes"])
-
-
 def run_length(config: Plain, data: DataModule) -> int:
     """The steps of the whole run: ``trainer.max_steps``, or ``trainer.max_epochs`` in steps."""
     epochs = config["trainer"]["max_epochs"]
@@ -185,9 +191,10 @@ def run_length(config: Plain, data: DataModule) -> int:
     return int(epochs) * data.steps_per_epoch
 
 
-def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
+def build_method(config: Plain, data: DataModule) -> Method:
     """The method of a configuration, its sizes taken from the data."""
-    settings = {k: v for k, v in config["method"].items() if k not in ("schedule", "precision")}
+    of_the_run = ("schedule", "precision", "max_steps")
+    settings = {k: v for k, v in config["method"].items() if k not in of_the_run}
     if config["resume"]:
         # What it started from may be gone: the checkpoint has all that it learned.
         settings.pop("weights", None)
@@ -200,8 +207,6 @@ def build_method(config: Plain, data: DataModule, max_steps: int) -> Method:
                 "crop": dict(data.crops),
                 "channels": data.channels,
             },
-            "schedule": config["schedule"],
-            "max_steps": max_steps,
             "seed": int(config["seed"]),
             "training": {
                 "experiment": config["name"],
@@ -227,8 +232,33 @@ def without_roots(data: Plain) -> Plain:
     return found | {k: None for k in ("root", "regions") if k in found}
 
 
-def make_run_dir(config: Plain) -> Path:
-    """The run folder, new or that of the run being resumed; the same on all ranks."""
+def make_run_dir(config: Plain, trainer: pl.Trainer) -> Path:
+    """The run folder, new or that of the run being resumed; the first process decides."""
+    strategy = trainer.strategy
+    started = isinstance(strategy, OneReduction) and (
+        strategy.cluster_environment is not None
+        and strategy.cluster_environment.creates_processes_externally
+    )
+    if started:
+        # torchrun or SLURM: all processes are here already. Lightning's own launcher starts the
+        # others later, as copies of this command: they read the variable.
+        strategy.setup_environment()
+        made: Path | UserError | None = None
+        if trainer.is_global_zero:
+            try:
+                made = new_run_dir(config)
+            except UserError as error:
+                made = error
+        made = strategy.broadcast(made)
+        if isinstance(made, UserError):
+            raise made
+        assert made is not None
+        return made
+    return new_run_dir(config)
+
+
+def new_run_dir(config: Plain) -> Path:
+    """See ``make_run_dir``."""
     if config["resume"]:
         return Path(config["resume"])
     inherited = os.environ.get(RUN_DIR_VARIABLE)
@@ -248,58 +278,65 @@ def make_run_dir(config: Plain) -> Path:
     return path
 
 
-def build_trainer(run: Run, chosen: list[RunCallback], max_steps: int) -> pl.Trainer:
-    """Lightning's Trainer with the chosen callbacks and those that every run has.
+def build_trainer(config: Plain) -> pl.Trainer:
+    """Lightning's Trainer, without callbacks and loggers: they need to know the processes.
 
-    Lightning counts the steps of both optimizers, so it is not told of ``max_steps``: one epoch
+    Lightning counts the steps of all optimizers, so it is not told of ``max_steps``: one epoch
     whose loader is exactly as long as the run.
+
+    Raises:
+        UserError: settings that Lightning refuses, or that cannot be resumed exactly.
     """
-    config = run.config
-    settings = dict(config["trainer"])
-    max_minutes = settings.pop("max_minutes")
-    del settings["max_steps"], settings["max_epochs"]
-    logs, saves = config["log"], config["checkpoint"]
-    several = settings["devices"] not in (1, "1") or int(settings["num_nodes"]) > 1
+    settings = place(config["trainer"])
+    for key in ("max_minutes", "max_steps", "max_epochs", "compile"):
+        del settings[key]
     if settings["precision"] == "auto":
         settings["precision"] = "bf16-mixed" if has_bfloat16(settings["accelerator"]) else "32-true"
-    if settings["strategy"] == "auto" and several:
-        # D's and G's backward passes each leave the other's parameters unused.
-        settings["strategy"] = "ddp_find_unused_parameters_true"
-    folder = run.folder / "checkpoints"
-    epochs = saves["every_n_epochs"]
-    kept = None if epochs is None else int(epochs) * run.data.steps_per_epoch
-    callbacks: list[pl.Callback] = [
-        # What a callback measures at a step goes into that step's row: the log comes after them.
-        *chosen,
-        run.terms,
-        ProgressBar(max_steps, max_minutes, run.terms, run.console),
-        Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"]), kept),
-        run.stop,
-        RanksAgree(),
-    ]
-    loggers = (
-        [TensorBoardLogger(run.folder, name="", version="tensorboard")]
-        if logs["tensorboard"]
-        else []
-    )
+    if settings["precision"] not in ("32-true", "bf16-mixed", "64-true"):
+        raise UserError(
+            f"trainer.precision={settings['precision']} is not taken: gradient penalties overflow "
+            "in 16 bits and its loss scale would not survive a resume; choose 32-true or "
+            "bf16-mixed."
+        )
     try:
-        trainer = pl.Trainer(
+        return pl.Trainer(
             **settings,
             max_epochs=1,
-            logger=loggers,
-            callbacks=callbacks,
+            logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            default_root_dir=str(run.folder),
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
             f"the trainer refuses its settings: {configs.first_sentence(error)}."
         ) from error
-    return trainer
+
+
+def equip(
+    trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plain | None
+) -> None:
+    """Give the trainer the chosen callbacks and those that every run has, and the loggers."""
+    config, engine = run.config, run.engine
+    logs, saves = config["log"], config["checkpoint"]
+    epochs = saves["every_n_epochs"]
+    kept = None if epochs is None else int(epochs) * run.data.steps_per_epoch
+    folder, minutes = run.folder / "checkpoints", config["trainer"]["max_minutes"]
+    callbacks: list[pl.Callback] = [
+        *([checkpoints.Resume(resume)] if resume else []),
+        # What a callback measures at a step goes into that step's row: the log comes after them.
+        *chosen,
+        run.terms,
+        ProgressBar(engine.max_steps, minutes, run.terms, run.console),
+        Checkpoints(folder, int(saves["every_n_steps"]), int(saves["keep"]), kept),
+        run.stop,
+        RanksAgree(),
+    ]
+    trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
+    if logs["tensorboard"]:
+        trainer.loggers = [TensorBoardLogger(run.folder, name="", version="tensorboard")]
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -314,9 +351,8 @@ def has_bfloat16(accelerator: str) -> bool:
 def introduce(run: Run, start: int, max_steps: int) -> None:
     """Say what is about to happen: data, label -> index -> count, sizes, where it goes."""
     method, console = run.method, run.console
-    sizes = {
-        letter: sum(p.numel() for p in net.parameters()) for letter, net in method.trained().items()
-    }
+    engine = run.engine
+    sizes = {name: sum(p.numel() for p in engine.parameters_of(name)) for name in engine.groups}
     console.print(
         f"[bold]{run.config['name']}[/bold]  {type(method).__name__}, "
         f"{' + '.join(f'{letter} {n / 1e6:.1f}M' for letter, n in sizes.items())} parameters"
@@ -324,16 +360,26 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     for line in run.data.describe():
         console.print(line, markup=False, soft_wrap=True)
     since = f" from step {start}" if start else ""
-    turns = f"discriminator steps{since}, a generator step every {method.n_critic}"
-    console.print(f"{max_steps} {turns if len(sizes) > 1 else 'steps' + since}")
+    turns = [
+        f"{phase.name}: " + ", ".join(
+            f"{u.group}" + (f" every {u.every}" if u.every > 1 else "") for u in phase.updates
+        )
+        for phase in engine.phases
+    ]
+    console.print(f"{max_steps} steps{since} ({'; then '.join(turns)})")
     console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
 
 
-def finish(run: Run, chosen: list[RunCallback]) -> None:
-    """Export what was trained, judge it where the truth is known, write the report."""
+def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
+    """Export what was trained, judge it where the truth is known, write the report.
+
+    Returns:
+        The final figures by name.
+    """
     config, data, method, console = run.config, run.data, run.method, run.console
     stop = run.stop
-    path = checkpoints.export(method, run.folder)
+    engine = run.engine
+    path = checkpoints.export(method, run.folder, engine.facts())
     cut_short = stop.exit_code != 0
     scores: Scores = {}
     if isinstance(method, Translation) and not cut_short:
@@ -346,7 +392,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> None:
         "method": f"{type(method).__name__}, {networks}",
         "labels": ", ".join(method.labels.names),
         "image size": " x ".join(str(n) for n in data.image_size),
-        "steps": f"{method.progress()} in {duration(method.seconds)}"
+        "steps": f"{engine.progress()} in {duration(engine.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
     skipped = sum(data.skipped.values())
@@ -368,6 +414,17 @@ def finish(run: Run, chosen: list[RunCallback]) -> None:
         console.print(
             f"go on with: stargan train resume={run.folder}", markup=False, soft_wrap=True
         )
+    return final_figures(run, scores)
+
+
+def final_figures(run: Run, scores: Scores) -> dict[str, float]:
+    """What a sweep compares: steps, seconds, the last row of the log, what the judge found."""
+    found = {"step": float(run.engine.step), "seconds": run.engine.seconds, **run.terms.latest}
+    for dataset, rows in scores.items():
+        for row in rows:
+            for name, figure in row.figures.items():
+                found[f"{dataset}/{row.name}/{name}"] = figure.value
+    return found
 
 
 def quieten(console: Console) -> None:

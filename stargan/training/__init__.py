@@ -1,0 +1,1 @@
+"""Training: one engine that runs the phases of any method."""
