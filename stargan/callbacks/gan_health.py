@@ -130,8 +130,9 @@ class GanHealth(RunCallback):
             self.collect(module, Batch(*batch), every - module.step % every if not at_row else 0)
             if at_row:
                 self.measure_samples(module)
-                if isinstance(module.method, Translation) and self.batch and module.fake is not None:
-                    for name, value in translation_effects(module.method, self.batch).items():
+                method = module.method
+                if isinstance(method, Translation) and self.batch and module.fake is not None:
+                    for name, value in translation_effects(method, self.batch).items():
                         module.terms[name] = torch.tensor(value)
 
     def measure_gradients(self, module: Engine) -> None:

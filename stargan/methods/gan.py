@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from stargan.contracts import Batch, UserError
 from stargan.losses.adversarial import adversarial_loss
 from stargan.methods.base import Method, check_betas
-from stargan.methods.phases import Average, Group, Phase, Shared, Terms, Update
+from stargan.methods.phases import Average, Group, Loss, Phase, Shared, Update
 from stargan.networks.averaging import start_average
 
 
@@ -30,6 +30,11 @@ class GAN(Method):
         ema_decay: share of the old average kept at each generator step; 0 for no average.
         others: see ``Method``.
     """
+
+    discriminator_loss: Loss
+    """What D minimises; the fakes come without graph."""
+    generator_loss: Loss
+    """What G minimises; D is frozen, the fakes carry G's graph."""
 
     def __init__(
         self,
@@ -62,16 +67,6 @@ class GAN(Method):
 
     def fakes(self, batch: Batch) -> Shared:
         """``{"fake": (B, C, H, W)}``: G's images of a step."""
-        raise NotImplementedError
-
-    def discriminator_loss(
-        self, batch: Batch, shared: Shared, **lazy: bool
-    ) -> tuple[Tensor, Terms]:
-        """The loss that D minimises and its raw terms; the fakes come without graph."""
-        raise NotImplementedError
-
-    def generator_loss(self, batch: Batch, shared: Shared, **lazy: bool) -> tuple[Tensor, Terms]:
-        """The loss that G minimises and its raw terms; D is frozen, the fakes carry G's graph."""
         raise NotImplementedError
 
     def lazy_terms(self) -> dict[str, dict[str, int]]:

@@ -27,7 +27,7 @@ from stargan.data.datamodule import DataModule
 from stargan.evaluation.training_report import Scores, judge_embedded, score_table, write_report
 from stargan.export import open_model
 from stargan.methods.base import Method, Translation
-from stargan.training.distributed import OneReduction, place
+from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -235,11 +235,7 @@ def without_roots(data: Plain) -> Plain:
 def make_run_dir(config: Plain, trainer: pl.Trainer) -> Path:
     """The run folder, new or that of the run being resumed; the first process decides."""
     strategy = trainer.strategy
-    started = isinstance(strategy, OneReduction) and (
-        strategy.cluster_environment is not None
-        and strategy.cluster_environment.creates_processes_externally
-    )
-    if started:
+    if isinstance(strategy, OneReduction) and cluster() is not None:
         # torchrun or SLURM: all processes are here already. Lightning's own launcher starts the
         # others later, as copies of this command: they read the variable.
         strategy.setup_environment()

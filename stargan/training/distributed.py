@@ -1,10 +1,9 @@
 """Several processes: one reduction per update, the first process decides, nobody waits in NCCL.
 
 Gradients are averaged by one flat all-reduce of the networks that step (as stylegan3 does), not by
-torch's ``DistributedDataParallel`` around the whole method: DDP looks for unused parameters at every
-backward and sends the gradients of all networks, zeros too, and it does not know the passes through
-a network that are no ``forward`` (gradient penalties). What overlap with backward DDP gains is far
-less than the bytes that it sends in vain.
+torch's ``DistributedDataParallel`` around the whole method: that looks for unused parameters at
+every backward and sends the gradients of all networks, zeros too; around each network it does not
+know the passes that are no ``forward`` (gradient penalties).
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -37,7 +37,7 @@ class OneReduction(DDPStrategy):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.patient: dist.ProcessGroup | None = None
+        self.patient: Any = None
 
     def setup_distributed(self) -> None:
         """Also a group over sockets whose members may wait for days."""
