@@ -347,58 +347,6 @@ class JointLabelSpace:
             table[i, part] = True
         return table[source]
 
-    def draw_targets(
-        self, label: Tensor, source: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Target labels for training: a permutation of the batch's labels within each source.
-
-        So every target is a label that some image has; nothing impossible is ever asked for.
-
-        Args:
-            label: ``(B, L)``.
-            source: ``(B,)``.
-            generator: a CPU generator.
-
-        Returns:
-            ``(B, L)``.
-        """
-        target = label.clone()
-        for i in range(len(self.spaces)):
-            rows = torch.nonzero(source == i).squeeze(1)
-            order = torch.randperm(len(rows), generator=generator).to(rows.device)
-            target[rows] = label[rows[order]]
-        return target
-
-    def draw_changes(
-        self, label: Tensor, source: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Target labels that change one thing: a flipped label, or another one of a group.
-
-        Each label, and each exclusive group as one, is as likely as the others. What is asked for
-        at test time; a permutation often changes several labels at once, or none.
-
-        Args:
-            label: ``(B, L)``.
-            source: ``(B,)``.
-            generator: a CPU generator.
-
-        Returns:
-            ``(B, L)``.
-        """
-
-        def draw(count: int) -> int:
-            return int(torch.randint(count, (), generator=generator))
-
-        target = label.cpu().clone()
-        for row, i in zip(target, source.tolist(), strict=True):
-            space, own = self.spaces[i], row[self.slices[i]]
-            choices = [space.group_of(name) for name in space.names]
-            group = list(dict.fromkeys(choices))[draw(len(dict.fromkeys(choices)))]
-            absent = [name for name in group if own[space.index(name)] < 0.5]
-            name = absent[draw(len(absent))] if len(group) > 1 else group[0]
-            own.copy_(space.flip(own, name))
-        return target.to(label.device)
-
     def edit(self, label: Tensor, source: int, edits: Edits) -> Tensor:
         """Joint labels of one source, edited. See ``LabelSpace.edit``.
 
