@@ -190,10 +190,10 @@ class _Now:
         self.labels = module.labels
 
     def __call__(
-        self, image: torch.Tensor, label: torch.Tensor, source: torch.Tensor
+        self, image: torch.Tensor, own: torch.Tensor, target: torch.Tensor, dataset: torch.Tensor
     ) -> torch.Tensor:
         device = self.module.device
-        return self.module.translate(image.to(device), label.to(device), source.to(device))
+        return self.module.translate(*(t.to(device) for t in (image, own, target, dataset)))
 
 
 def _faces(run: Run, source: str) -> Judge:

@@ -296,7 +296,10 @@ def translation_effects(module: Translation, batch: Batch) -> dict[str, float]:
         first = targets[each % count, each]
         second = targets[(each + 1) % count, each] if count > 1 else label
         outputs = module.translate(
-            image.repeat(3, 1, 1, 1), torch.cat([label, first, second]), source.repeat(3)
+            image.repeat(3, 1, 1, 1),
+            label.repeat(3, 1),
+            torch.cat([label, first, second]),
+            source.repeat(3),
         ).float()
         own, one, two = outputs.chunk(3)
         change = own - image

@@ -78,9 +78,10 @@ def sample_grid(module: Translation, batch: Batch, source: int) -> Any:
     for name, target in module.labels.targets(label, source):
         flips = len(space.group_of(name)) == 1
         title = f"{name} flipped" if flips else name
-        columns.append((title, module.translate(image, target, index)))
-    last = columns[-1][1]
-    columns.append((f"{columns[-1][0]}, and back", module.translate(last, label, index)))
+        columns.append((title, module.translate(image, label, target, index)))
+        last = target
+    back = module.translate(columns[-1][1], last, label, index)
+    columns.append((f"{columns[-1][0]}, and back", back))
     rows = [[column[i].cpu() for _, column in columns] for i in range(len(image))]
     own = [space.describe(row) for row in batch.label[:, module.labels.slices[source]]]
     return images.grid(rows, [title for title, _ in columns], own)

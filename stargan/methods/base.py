@@ -380,9 +380,9 @@ class Translation(Adversarial):
         return {"generator": self.best_generator, "classifier": self.discriminator}
 
     @torch.inference_mode()
-    def translate(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
-        """Images ``(B, 3, H, W)`` in [-1, 1] and joint target labels ``(B, L)`` to images."""
-        return self.best_generator(image, self.labels.condition(label, source)).clamp(-1, 1)
+    def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        """Images under other labels, see ``contracts.Translate``."""
+        return self.best_generator(image, self.labels.condition(target, dataset)).clamp(-1, 1)
 
 
 @contextmanager

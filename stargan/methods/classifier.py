@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Batch, Plain, UserError
-from stargan.export import describe, open_parts
+from stargan.export import describe, open_parts, reads
 from stargan.export.parts import load_weights
 from stargan.losses.domain import domain_loss
 from stargan.methods.augment import augment
@@ -87,12 +87,11 @@ class Classifier(Method):
         """What an exported file says of itself, see ``stargan.export``."""
         name = f"{type(self).__module__}.{type(self).__name__}"
         return describe(
-            network=None,
-            classifier=self.network,
+            networks={"classifier": self.network},
+            roles={"read": reads("classifier")},
             labels=self.labels,
             image=self.image,
             training={**self.training_facts, "method": name, "steps": self.step},
-            kind="classifier",
         )
 
     def exported(self) -> dict[str, nn.Module]:
@@ -129,7 +128,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "folder of a judge."
         )
     if _is_judge(path):
-        network = open_parts(path, "classifier").networks["classifier"]
+        network = open_parts(path, "classifier").need("read")
         return getattr(network, "trunk", nn.Module()).state_dict()
     state = load_file(path) if path.suffix == ".safetensors" else load_weights(path, mmap=False)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

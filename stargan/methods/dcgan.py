@@ -20,7 +20,7 @@ from torch import Tensor
 
 from stargan import networks
 from stargan.contracts import Batch, Plain
-from stargan.export import describe
+from stargan.export import describe, samples
 from stargan.losses.adversarial import adversarial_loss
 from stargan.methods.base import Terms
 from stargan.methods.sampling import Sampling
@@ -81,12 +81,11 @@ class DCGAN(Sampling):
         """What an exported file says of itself, see ``stargan.export``."""
         name = f"{type(self).__module__}.{type(self).__name__}"
         return describe(
-            network=self.network,
-            classifier=None,
+            networks={"generator": self.network},
+            roles={"sample": samples("generator")},
             labels=self.labels,
             image=self.image,
             training={**self.training_facts, "method": name, "steps": self.step},
-            kind="sampler",
         )
 
     def discriminator_loss(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Batch, Plain
-from stargan.export import describe
+from stargan.export import conditional, describe, reads
 from stargan.losses.adversarial import adversarial_loss
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import (
@@ -105,8 +105,11 @@ class StarGAN(Translation):
         """What an exported file says of itself, see ``stargan.export``."""
         name = f"{type(self).__module__}.{type(self).__name__}"
         return describe(
-            network=self.networks["generator"],
-            classifier=self.networks["discriminator"],
+            networks={
+                "generator": self.networks["generator"],
+                "classifier": self.networks["discriminator"],
+            },
+            roles={"translate": conditional("generator"), "read": reads("classifier")},
             labels=self.labels,
             image=self.image,
             training={**self.training_facts, "method": name, "steps": self.step},

@@ -40,21 +40,21 @@ def test_a_translator(name: str) -> None:
     model = open_model(FOLDER / name)
     assert model.labels == LABELS
     assert model.size == (16, 16)
-    assert model.crops == {"faces": 30, "moods": None}
+    assert model.framing.crops == {"faces": 30, "moods": None}
     assert model.training == {"method": "stargan", "steps": 3}
     target = torch.zeros(2, LABELS.size)
     target[0, [1, 3]] = 1
     target[1, 5] = 1
-    compare(name, "image", model(fixed_image(), target, torch.tensor([0, 1])))
-    compare(name, "logits", model.classify(fixed_image()))
+    compare(name, "image", model(fixed_image(), 1 - target, target, torch.tensor([0, 1])))
+    compare(name, "logits", model.read(fixed_image()))
 
 
 def test_a_checkpoint_of_a_translator() -> None:
     model = open_model(FOLDER / "last.ckpt")
     assert model.labels.names == ("left", "right")
     target, source = torch.eye(2), torch.zeros(2, dtype=torch.long)
-    compare("last.ckpt", "image", model(fixed_image(), target, source))
-    compare("last.ckpt", "logits", model.classify(fixed_image()))
+    compare("last.ckpt", "image", model(fixed_image(), 1 - target, target, source))
+    compare("last.ckpt", "logits", model.read(fixed_image()))
 
 
 def test_a_judge() -> None:
