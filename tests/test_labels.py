@@ -139,9 +139,10 @@ def test_plain_round_trip() -> None:
 def test_parse_edits() -> None:
     expected = {"Blond_Hair": 1.0, "Young": 0.0, "Male": 0.5}
     assert parse_edits("Blond_Hair, Young=0,Male=0.5") == expected
+    assert parse_edits("Young=-0.5") == {"Young": -0.5}
 
 
-@pytest.mark.parametrize("text", ["", "a,,b", "a=", "a=x", "a=2", "a=-1", "a,a=0", "a=nan"])
+@pytest.mark.parametrize("text", ["", "a,,b", "a=", "a=x", "a=2", "a=-1.1", "a,a=0", "a=nan"])
 def test_parse_edits_refuses(text: str) -> None:
     with pytest.raises(UserError):
         parse_edits(text)
