@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stargan.contracts import Plain, UserError
+from stargan.contracts import Plain
 from stargan.export import find_device, open_parts
 from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 
