@@ -518,9 +518,9 @@ def match(
         lacks = f" ({missing} is missing)" if missing else ""
         raise UserError(f"{sides}{lacks}.")
     a, b = fitting[0]
-    there, start = known.spaces[b], known.slices[b].start
+    space, start = known.spaces[b], known.slices[b].start
     columns = tuple(
-        start + there.index(n) if n in there.names else None for n in needed.spaces[a].names
+        start + space.index(n) if n in space.names else None for n in needed.spaces[a].names
     )
     return Match(a, b, columns)
 

@@ -232,8 +232,9 @@ def _measure(
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         source = torch.full((len(rows),), test.index)
-        joint = [translate.labels.expand(t, test.index) for t in (label, target)]
-        made = translate(image, *joint, source)
+        own = translate.labels.expand(label, test.index)
+        asked = translate.labels.expand(target, test.index)
+        made = translate(image, own, asked, source)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
         pixels = change(fake, image)
@@ -260,7 +261,7 @@ def _measure(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = translate(made, *reversed(joint), source)
+            back = translate(made, asked, own, source)
             part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
         parts.append(part)
     named = {f"real.{k}": v for k, v in real.items()}

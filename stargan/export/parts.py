@@ -1,8 +1,8 @@
 """Models as networks and tensors: exported files, checkpoints, and what they hold.
 
 ``generator.safetensors`` and its like hold each network's tensors under its name (``generator.*``)
-and, as JSON under the metadata key ``stargan``, the description, see ``description``. A network of a
-translator that only reads labels is kept in half precision, all others in fp32.
+and, as JSON under the metadata key ``stargan``, the description, see ``description``. A network of
+a translator that only reads labels is kept in half precision, all others in fp32.
 
 Checkpoints carry the description as ``hyper_parameters["export"]`` and, where a network's tensors
 have another prefix in the state dict than its name, ``hyper_parameters["tensors"]``: network name

@@ -186,10 +186,9 @@ def write(
 def reopened(path: Path, parts: Parts) -> Parts:
     """Official weights, read back as ``stargan import-official`` reads them."""
     judge = path.with_name(path.name.replace("-G.ckpt", "-D.ckpt"))
-    networks, description, _ = read_official(
-        *(path, judge if judge.is_file() else None),
-        *(parts.labels, parts.framing.crops, parts.size[0]),
-    )
+    found = judge if judge.is_file() else None
+    crops = parts.framing.crops
+    networks, description, _ = read_official(path, found, parts.labels, crops, parts.size[0])
     return Parts.of(networks, description)
 
 
