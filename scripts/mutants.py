@@ -144,26 +144,26 @@ class Changes(ast.NodeVisitor):
 
     # Left alone: annotations, docstrings and other texts, what only a type checker reads.
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self.visit(node.value)
 
     def visit_arg(self, node: ast.arg) -> None:
         return
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         return
 
-    def visit_Raise(self, node: ast.Raise) -> None:  # noqa: N802
+    def visit_Raise(self, node: ast.Raise) -> None:
         self.add(node, ast.Pass())  # The words of an error are not mutated.
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> None:
         if ast.unparse(node.test) == "TYPE_CHECKING":
             return
         self.truth(node)
         self.generic_visit(node)
 
-    def visit_IfExp(self, node: ast.IfExp) -> None:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> None:
         self.truth(node)
         self.generic_visit(node)
 
@@ -172,12 +172,12 @@ class Changes(ast.NodeVisitor):
         if isinstance(node.test, ast.Name | ast.Attribute | ast.Call):
             self.add(node.test, ast.UnaryOp(ast.Not(), copy.deepcopy(node.test)))
 
-    def visit_Assert(self, node: ast.Assert) -> None:  # noqa: N802
+    def visit_Assert(self, node: ast.Assert) -> None:
         return
 
     # Functions: which names are of a kind.
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         kinds: dict[str, list[str]] = {}
         for one in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
             if one.annotation is not None:
@@ -210,12 +210,12 @@ class Changes(ast.NodeVisitor):
             self.visit(statement)
         self.scopes.pop()
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
         other = self.scopes[-1].peers.get(node.id)
         if other is not None and isinstance(node.ctx, ast.Load):
             self.add(node, ast.Name(other, ast.Load()))
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         if isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
             other = self.scopes[-1].peers.get(f"{node.value.id}.{node.attr}")
             if other is not None:
@@ -225,7 +225,7 @@ class Changes(ast.NodeVisitor):
 
     # Expressions.
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> None:
         for i, sign in enumerate(node.ops):
             if type(sign) in COMPARE:
                 new = copy.deepcopy(node)
@@ -233,31 +233,31 @@ class Changes(ast.NodeVisitor):
                 self.add(node, new)
         self.generic_visit(node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> None:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> None:
         if type(node.op) in BINARY and not texts(node):
             new = copy.deepcopy(node)
             new.op = BINARY[type(node.op)]()
             self.add(node, new)
         self.generic_visit(node)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if type(node.op) in BINARY:
             new = copy.deepcopy(node)
             new.op = BINARY[type(node.op)]()
             self.add(node, new)
         self.visit(node.value)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
         new = copy.deepcopy(node)
         new.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         self.add(node, new)
         self.generic_visit(node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
         self.add(node, copy.deepcopy(node.operand))
         self.generic_visit(node)
 
-    def visit_Constant(self, node: ast.Constant) -> None:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, bool):
             self.add(node, ast.Constant(not value))
@@ -266,7 +266,7 @@ class Changes(ast.NodeVisitor):
         elif isinstance(value, float):
             self.add(node, ast.Constant(value * 2 if value else 1.0))
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         called = node.func
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
         if name in SWAPPED:
@@ -296,22 +296,22 @@ class Changes(ast.NodeVisitor):
 
     # Statements.
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call):
             self.add(node, ast.Pass())
             self.visit(node.value)
 
-    def visit_Continue(self, node: ast.Continue) -> None:  # noqa: N802
+    def visit_Continue(self, node: ast.Continue) -> None:
         self.add(node, ast.Break())
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for statement in node.body:
             self.visit(statement)
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         return
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         return
 
 
@@ -420,7 +420,7 @@ class Child:
     limit: float
 
     def result(self) -> str:
-        """"" when all tests passed, else what failed; kills it when its time is up."""
+        """ "" when all tests passed, else what failed; kills it when its time is up."""
         ready, _, _ = select.select([self.reading], [], [], max(0, self.ends - time.monotonic()))
         said = os.read(self.reading, 4096).decode() if ready else ""
         os.close(self.reading)
@@ -455,7 +455,9 @@ def finished(running: dict[int, Child]) -> int:
     ready, _, _ = select.select(
         [child.reading for child in running.values()], [], [], max(0, ends - time.monotonic())
     )
-    return next(k for k, c in running.items() if c.reading in ready or (not ready and c.ends == ends))
+    if not ready:
+        return min(running, key=lambda k: running[k].ends)
+    return next(k for k, child in running.items() if child.reading in ready)
 
 
 def tested(file: str, code: CodeType | None, tests: Sequence[str], writing: int) -> int:
@@ -584,7 +586,7 @@ def results(
 
 
 def limit_of(file: str, tests: Sequence[str]) -> float:
-    """Seconds after which a mutant is taken for an endless loop; the tests must pass as they are."""
+    """Seconds after which a mutant has an endless loop; the tests must pass as they are."""
     if not tests:
         return 0.0
     began = time.monotonic()
@@ -597,7 +599,8 @@ def limit_of(file: str, tests: Sequence[str]) -> float:
 def table(tried: Sequence[tuple[Mutant, str]], equal: dict[tuple[str, str, str], str]) -> list[str]:
     """Killed and survived of each module; then the survivors; then those that are equal."""
     whole, killed, same = Counter[str](), Counter[str](), Counter[str]()
-    survivors, excused = [], []
+    survivors: list[str] = []
+    excused: list[str] = []
     for mutant, by in tried:
         whole[mutant.file] += 1
         killed[mutant.file] += bool(by)
@@ -610,13 +613,10 @@ def table(tried: Sequence[tuple[Mutant, str]], equal: dict[tuple[str, str, str],
     lines = ["| module | mutants | killed | survived | no other behaviour | share |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
     for file in [*whole, "all"]:
-        counts = [
-            sum(c.values()) if file == "all" else c[file] for c in (whole, killed, same)
-        ]
+        counts = [sum(c.values()) if file == "all" else c[file] for c in (whole, killed, same)]
         n, dead, alike = counts
-        lines.append(
-            f"| {file} | {n} | {dead} | {n - dead - alike} | {alike} | {dead / (n - alike or 1):.1%} |"
-        )
+        share = dead / (n - alike or 1)
+        lines.append(f"| {file} | {n} | {dead} | {n - dead - alike} | {alike} | {share:.1%} |")
     if survivors:
         lines += ["", "Survived:", *survivors]
     if excused:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from stargan import __version__, configs
 from stargan.contracts import Plain, UserError
 from stargan.help import HELP, TASKS, help_text
+from stargan.hints import did_you_mean, nearest
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,8 +44,8 @@ def run(arguments: list[str]) -> None:
         return
     task, overrides = arguments[0], arguments[1:]
     if task not in TASKS:
-        configs_hint = nearest(task, list(TASKS))
-        raise UserError(f"unknown task '{task}'.{configs_hint} Tasks: {', '.join(TASKS)}.")
+        hint = did_you_mean(nearest(task, TASKS))
+        raise UserError(f"unknown task '{task}'.{hint} Tasks: {', '.join(TASKS)}.")
     if "--help" in overrides or "-h" in overrides:
         print(help_text(task), end="")
         return
@@ -105,11 +106,3 @@ def model_data(model: object, overrides: list[str]) -> Plain:
         if root != data.get("root") and changed[name].get("root") == data.get("root"):
             changed[name]["root"] = root
     return dict(changed)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`` Did you mean '...'?`` or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

@@ -6,7 +6,6 @@ working folder, and an unknown key can be answered with the nearest known one.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stargan.contracts import Plain, UserError
+from stargan.hints import did_you_mean, nearest, nearest_key
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -192,8 +192,8 @@ def check_choice(group: str, value: str) -> None:
     known = options(group)
     if value in known or value == "null":
         return
-    near = difflib.get_close_matches(value, known, n=1)
-    hint = f" Did you mean {group}={near[0]}?" if near else ""
+    near = nearest(value, known)
+    hint = did_you_mean(near and f"{group}={near}", "")
     raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
 
 
@@ -209,13 +209,9 @@ def check_key(key: str, keys: set[str], task: str) -> None:
     if any(k.startswith(key + ".") for k in keys):
         inner = sorted(k for k in keys if k.startswith(key + "."))
         raise UserError(f"'{key}' is a section, set one of its keys: {', '.join(inner[:12])}.")
-    last = {k.rpartition(".")[2]: k for k in sorted(keys)}
-    close = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.6)
-    near = difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.0)
-    raise UserError(
-        f"unknown key '{key}'. Did you mean {last[close[0]] if close else near[0]}=? "
-        f"All keys: stargan {task} --cfg job."
-    )
+    near = nearest_key(key, keys)
+    hint = did_you_mean(near and f"{near}=", "")
+    raise UserError(f"unknown key '{key}'.{hint} All keys: stargan {task} --cfg job.")
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[str]:

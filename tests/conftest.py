@@ -14,13 +14,26 @@ from PIL import Image
 CLASSES = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 50, 40)}
 
 
-# Tests whose outcome depends on how a processor rounds: `make ordinary` runs them once more, as on a
-# machine without AVX-512.
+# Tests whose outcome depends on how a processor rounds: `make ordinary` runs them once more, as on
+# a machine without AVX-512.
 NUMERIC = (
-    *("networks/", "losses/", "metrics/", "methods/", "export/", "test_ordinary.py"),
-    *("evaluation/test_health.py", "evaluation/test_localisation.py", "evaluation/test_sample_set.py"),
-    *("evaluation/test_translate_set.py", "data/test_sampler.py", "test_cam.py", "test_images.py"),
-    *("test_inference.py", "test_judge.py", "test_labels.py", "test_sampler.py"),
+    "networks/",
+    "losses/",
+    "metrics/",
+    "methods/",
+    "export/",
+    "data/test_sampler.py",
+    "test_ordinary.py",
+    "evaluation/test_health.py",
+    "evaluation/test_localisation.py",
+    "evaluation/test_sample_set.py",
+    "evaluation/test_translate_set.py",
+    "test_cam.py",
+    "test_images.py",
+    "test_inference.py",
+    "test_judge.py",
+    "test_labels.py",
+    "test_sampler.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""`make ordinary` runs the numeric tests as on a processor without AVX-512; here it must be true."""
+"""`make ordinary` runs the numeric tests as on a processor without AVX-512: is that true?"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from stargan.evaluation.figures import Row, figures
 from stargan.evaluation.judge import judge_of_faces
 from stargan.evaluation.test_set import TestSet
 from stargan.evaluation.translate_set import judge_instruments, translate_set
+from stargan.writing import write_whole
 
 COUNT = 256
 BATCH = 32
@@ -65,7 +66,7 @@ def write_report(
         lines += [f"| {name} | {value:.4g} |" for name, value in terms.items()]
     for section in sections:
         lines += ["", *section] if section else []
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")
 
 
 def judge_embedded(

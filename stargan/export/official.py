@@ -20,8 +20,8 @@ from stargan import networks
 from stargan.contracts import Plain, UserError
 from stargan.export.description import describe
 from stargan.export.parts import Parts, load_weights
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
+from stargan.writing import write_whole
 
 RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 GENERATOR = "stargan.networks.stargan.Generator"

@@ -34,7 +34,7 @@ from stargan.export.description import check
 from stargan.export.graph import Reading, Translation, examples, trace
 from stargan.export.model import Model
 from stargan.export.parts import Parts
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 OPSET = 18
 PREPROCESSING = (

@@ -33,8 +33,8 @@ from stargan import networks
 from stargan.contracts import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, check
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
+from stargan.writing import write_whole
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
 _SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"

@@ -22,7 +22,7 @@ from stargan.export.description import check
 from stargan.export.graph import KeptInHalf, Reading, Translation, examples, trace
 from stargan.export.model import Model, find_device
 from stargan.export.parts import Parts
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 DESCRIPTION = "stargan.json"
 

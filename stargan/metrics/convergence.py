@@ -1,6 +1,7 @@
 """Is the game between D and G going well? Measures of scores, losses and gradients.
 
-Pure functions, and two small running states (``Rise``, ``Persistence``). Nothing here knows a trainer.
+Pure functions, and two small running states (``Rise``, ``Persistence``). Nothing here knows a
+trainer.
 """
 
 from __future__ import annotations

@@ -108,7 +108,9 @@ def test_oscillation_is_the_highest_correlation_after_the_first_crossing(seed: i
     """Lag by lag, as the definition says, with the line fitted by least squares."""
     draws = np.random.default_rng(seed)
     n = int(draws.integers(16, 80))
-    values = draws.normal(size=n) + np.sin(np.arange(n) * draws.uniform(0.3, 2)) + 0.1 * np.arange(n)
+    values = (
+        draws.normal(size=n) + np.sin(np.arange(n) * draws.uniform(0.3, 2)) + 0.1 * np.arange(n)
+    )
     x = values - np.polyval(np.polyfit(np.arange(n), values, 1), np.arange(n))
     found = [np.mean(x[: n - k] * x[k:]) / np.mean(x * x) for k in range(n // 4 + 1)]
     after = [k for k in range(len(found)) if any(c < 0 for c in found[:k])]
