@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from stargan import __version__, configs
 from stargan.contracts import Plain, UserError
-from stargan.help import HELP, TASKS, help_text
+from stargan.help import HELP, TASKS, help_text, listing
 from stargan.hints import did_you_mean, nearest
 
 
@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> None:
     """The command without the handling of errors."""
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        tasks = "\n".join(f"  {name:<17}{words}" for name, words in TASKS.items())
-        print(HELP.format(tasks=tasks), end="")
+        print(HELP.format(tasks=listing(TASKS)), end="")
         return
     if arguments[0] == "--version":
         print(f"stargan {__version__}")
