@@ -29,8 +29,8 @@ from stargan.contracts import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, Framing, check, without
 from stargan.export.rules import Rule, make_rule
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
+from stargan.writing import write_whole
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
 _SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"

@@ -23,7 +23,7 @@ from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model, find_device
 from stargan.export.parts import Parts
 from stargan.export.rules import make_rule
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 DESCRIPTION = "stargan.json"
 

@@ -22,8 +22,8 @@ from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
-from stargan.export.writing import write_whole
 from stargan.inference import Translator
+from stargan.writing import write_whole
 
 ENDINGS = {
     "safetensors": ".safetensors",
