@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from stargan import __version__, configs
+from stargan import __version__, building, configs
 from stargan.contracts import Plain, UserError
 from stargan.help import HELP, TASKS, help_text
 
@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> None:
         return
     task, overrides = arguments[0], arguments[1:]
     if task not in TASKS:
-        configs_hint = nearest(task, list(TASKS))
+        configs_hint = building.nearest(task, list(TASKS))
         raise UserError(f"unknown task '{task}'.{configs_hint} Tasks: {', '.join(TASKS)}.")
     if "--help" in overrides or "-h" in overrides:
         print(help_text(task), end="")
@@ -77,25 +77,37 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
 
         run_dir = Path(resumed[-1].partition("=")[2]).expanduser()
         rest = [o for o in overrides if not o.startswith("resume=")]
+        # What the run folder says is a file's word, whatever it says of trust; the rest is typed.
+        trust = building.from_file(trusted(rest)).packages
+        rest = [o for o in rest if not o.startswith("trust=")]
         saved = configs.load_yaml(run_dir / "config.yaml")
+        building.admit(saved, building.from_file(trust), f"'{run_dir / 'config.yaml'}'")
         config = configs.merge(saved, rest, ["experiment", "data", "method", "debug"])
-        return {**config, "resume": str(run_dir), "run_dir": str(run_dir)}
+        more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
+        return {**config, **more}
     if task == "train" and mandatory and not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(configs.options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
     if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
-        return {**config, "data": model_data(config["model"], own) if mandatory else None}
+        return {**config, "data": model_data(config, own) if mandatory else None}
     return configs.compose(module_name(task), overrides, mandatory)
 
 
-def model_data(model: object, overrides: list[str]) -> Plain:
+def trusted(overrides: list[str]) -> str:
+    """The packages that a person trusts, as typed; the last word counts."""
+    typed = [o.partition("=")[2] for o in overrides if o.startswith("trust=")]
+    return typed[-1] if typed and typed[-1] != "null" else ""
+
+
+def model_data(config: Plain, overrides: list[str]) -> Plain:
     """The data settings of a model, of the first of several, with some values changed."""
     from stargan.evaluation.origin import data_of
 
+    model = config["model"]
     first = model[0] if isinstance(model, list) and model else model
-    data = data_of(str(first))
+    data = data_of(str(first), config["trust"])
     for name in set(data["use"]) & {"folder", "celeba", "rafd"}:
         data[name] = {"regions": None, **data[name]}  # runs of before did not know the key
     changed = configs.merge({"data": data}, overrides, ["data"])["data"]
@@ -105,11 +117,3 @@ def model_data(model: object, overrides: list[str]) -> Plain:
         if root != data.get("root") and changed[name].get("root") == data.get("root"):
             changed[name]["root"] = root
     return dict(changed)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`` Did you mean '...'?`` or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

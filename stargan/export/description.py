@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stargan.contracts import Plain, UserError
 from stargan.labels import JointLabelSpace
 
 FORMAT = 1
+LONGEST = 2**20
+"""Characters of a description; ours have some thousands."""
+LARGEST = 2**16
+"""Any number of a network's description: sizes, channels, layers."""
 PRODUCTS = {
     "translator": "generator.safetensors",
     "sampler": "generator.safetensors",
@@ -47,6 +52,20 @@ def describe(
     }
 
 
+def parse(text: str | bytes) -> Any:
+    """A description from its JSON.
+
+    Raises:
+        ValueError: no JSON, or more than a description can be.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"a description of {len(text):,} characters")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def check(plain: Any, where: str) -> tuple[JointLabelSpace, tuple[int, int], dict[str, int | None]]:
     """Labels, image size and crops of a description, all of it checked.
 
@@ -77,9 +96,21 @@ def check(plain: Any, where: str) -> tuple[JointLabelSpace, tuple[int, int], dic
         for network in plain["network"] or {}, plain["classifier"] or {}:
             if any(network.get(name, size) != size for name, size in sizes.items()):
                 raise UserError(damaged)
+            # Or building it would take all memory before its weights are looked at.
+            if any(isinstance(n, (int, float)) and n > LARGEST for n in _leaves(network)):
+                raise UserError(damaged)
         dict(plain["training"])
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(damaged) from error
-    if min(height, width) < 1:
+    if min(height, width) < 1 or max(height, width) > LARGEST:
         raise UserError(damaged)
     return labels, (height, width), crops
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    """The values of nested lists and dictionaries."""
+    if isinstance(node, (Mapping, list)):
+        for value in node.values() if isinstance(node, Mapping) else node:
+            yield from _leaves(value)
+    else:
+        yield node

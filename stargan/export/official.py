@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stargan import networks
+from stargan import building, networks
 from stargan.contracts import Plain, UserError
 from stargan.export.description import describe
 from stargan.export.parts import Parts, load_weights
@@ -154,7 +154,7 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
             "200000-G.ckpt (steps, then -G.ckpt)."
         )
     config = parts.plain["network"]
-    if config["_target_"] != GENERATOR:
+    if building.current(config["_target_"]) != GENERATOR:
         raise UserError(
             f"the published code has the paper's generator only, this model has "
             f"{config['_target_']}: train with method=stargan."
@@ -164,7 +164,11 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
     files = {path: _with_statistics(parts.networks["generator"])}
     judge = parts.networks.get("classifier")
     square = parts.size[0] == parts.size[1]
-    if judge is not None and square and parts.plain["classifier"]["_target_"] == DISCRIMINATOR:
+    if (
+        judge is not None
+        and square
+        and building.current(parts.plain["classifier"]["_target_"]) == DISCRIMINATOR
+    ):
         files[path.with_name(f"{steps}-D.ckpt")] = dict(judge.state_dict())
     for file, state in files.items():
         buffer = io.BytesIO()

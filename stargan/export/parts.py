@@ -12,7 +12,8 @@ discriminator, which reads a photo's own labels) and, as JSON under the metadata
      "training": {method, experiment, steps, version, date}}
 
 Checkpoints carry the same dictionary as ``hyper_parameters["export"]``. Opening either runs no
-code from the file: tensors and plain data only, and networks of this package only.
+code from the file: tensors and plain data only, and networks of this package only, unless the
+person who opens it trusts another (``building``).
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from stargan import networks
+from stargan import building, networks
+from stargan.building import Packages, Trust
 from stargan.contracts import Plain, UserError
 from stargan.export import hub
-from stargan.export.description import PRODUCTS, check
+from stargan.export.description import PRODUCTS, check, parse
 from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
 
@@ -100,15 +102,17 @@ class Parts:
         return dict(self.plain["training"])
 
 
-def open_parts(path: str | Path, kind: str) -> Parts:
+def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
     """The networks of a run folder, checkpoint or exported file of this kind.
 
     Args:
         path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` is newer.
         kind: one of ``PRODUCTS``.
+        trust: packages whose networks the file may name, see ``building``.
 
     Raises:
-        UserError: nothing there, of another kind, damaged, of another format; says which.
+        UserError: nothing there, of another kind, damaged, of another format, or it names code
+            that is not trusted; says which.
     """
     file = find(path, kind)
     if file.suffix not in (".safetensors", ".ckpt"):
@@ -123,8 +127,9 @@ def open_parts(path: str | Path, kind: str) -> Parts:
     if found != kind:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
     described = {"generator": plain["network"], "classifier": plain["classifier"]}
+    trusted = building.from_file(trust)
     opened = {
-        part: _restore(config, tensors, f"{part}.", file)
+        part: _restore(config, tensors, f"{part}.", file, trusted)
         for part, config in described.items()
         if config is not None
     }
@@ -177,7 +182,7 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
     try:
-        return json.loads(metadata["stargan"]), tensors
+        return parse(metadata["stargan"]), tensors
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
 
@@ -225,11 +230,13 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
     return settings["export"], tensors
 
 
-def _restore(config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> nn.Module:
+def _restore(
+    config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path, trust: Trust
+) -> nn.Module:
     """A network with its weights, strictly all of them, for evaluation."""
     if not isinstance(config, Mapping):
         raise UserError(f"'{path}' is damaged: its description names no network.")
-    network = networks.build(config)
+    network = networks.build(config, trust=trust, where=f"'{path}'")
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:
         network.load_state_dict(state, strict=True)

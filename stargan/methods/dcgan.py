@@ -46,7 +46,7 @@ class DCGAN(Sampling):
         labels: list[Plain],
         image: Plain,
         training: Plain | None = None,
-        adversarial: str = "non_saturating",
+        adversarial: str | Plain = "non_saturating",
         n_critic: int = 1,
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,

@@ -49,7 +49,7 @@ class StarGAN(Translation):
         labels: list[Plain],
         image: Plain,
         training: Plain | None = None,
-        adversarial: str = "wgan",
+        adversarial: str | Plain = "wgan",
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
         lambda_gp: float = 10.0,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,12 +15,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 
-from stargan import __version__, checkpoints, configs
+from stargan import __version__, building, checkpoints, configs
 from stargan.callbacks.base import Run, RunCallback, build_callbacks
 from stargan.callbacks.checkpoint import Checkpoints, RanksAgree, StopCleanly
 from stargan.callbacks.progress import ProgressBar, duration
 from stargan.callbacks.terms import TermLog
 from stargan.contracts import Plain, UserError
+from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.training_report import Scores, judge_embedded, score_table, write_report
 from stargan.export import open_model
@@ -158,8 +157,7 @@ def build_data(config: Plain) -> DataModule:
     for name in settings.pop("use"):
         arguments = dict(settings.pop(name))
         crop[name] = arguments.pop("crop")
-        module, _, cls = str(arguments.pop("_target_")).rpartition(".")
-        sources[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
+        sources[name] = building.maker(arguments, DATASET, where=f"data.{name}")
     for shared in ("root", "download"):  # what the sources point at
         settings.pop(shared, None)
     return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
@@ -337,7 +335,10 @@ def finish(run: Run, chosen: list[RunCallback]) -> None:
     cut_short = stop.exit_code != 0
     scores: Scores = {}
     if isinstance(method, Translation) and not cut_short:
-        scores = judge_embedded(open_model(path, method.device), data, config["data"], console)
+        scores = judge_embedded(
+            open_model(path, method.device, trust=building.own_targets(config["method"])),
+            *(data, config["data"], console),
+        )
     networks = ", ".join(
         str(value["_target_"]) for value in config["method"].values() if isinstance(value, dict)
     )
