@@ -92,7 +92,8 @@ class Evaluate(RunCallback):
             raise UserError(
                 f"callbacks.evaluate.choose={settings['choose']} is unknown: choose error or fid."
             )
-        given = open_judge(settings["judge"]) if settings["judge"] else None
+        trust = run.config.get("trust") or ()
+        given = open_judge(settings["judge"], trust=trust) if settings["judge"] else None
         tests = []
         for name in run.data.test:
             test = TestSet(run.data, name, run.method.labels, int(settings["count"]))
