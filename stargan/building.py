@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from stargan.contracts import Plain, UserError
-from stargan.hints import did_you_mean, nearest
+from stargan.hints import did_you_mean, nearest, nearest_key
 
 PACKAGE = "stargan"
 MOVED: dict[str, str] = {}
@@ -326,7 +326,7 @@ def check_arguments(
     known, needed, anything = _parameters(make)
     unknown = sorted({*given, *more} - set(known))
     if unknown and not anything:
-        hint = nearest(unknown[0], list(known))
+        hint = did_you_mean(nearest(unknown[0], known))
         raise UserError(f"{words} takes no setting '{unknown[0]}': leave out what sets it.{hint}")
     missing = [name for name in needed if name not in given and name not in more]
     if missing:
@@ -389,11 +389,7 @@ def _nearest(kind: Kind, name: str) -> str:
             home = getattr(value, "__module__", "")
             if not key.startswith("_") and home == found.name and kind.fits(value):
                 known.append(f"{found.name}.{key}")
-    by_last = {full.rpartition(".")[2]: full for full in known}
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    last = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
-    best = close[0] if close else by_last[last[0]] if last else None
-    return f" Did you mean '{best}'?" if best else ""
+    return did_you_mean(nearest_key(name, known))
 
 
 def _reason(error: BaseException) -> str:
