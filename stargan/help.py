@@ -81,7 +81,8 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
   model=      a run folder, a checkpoint (.ckpt) or an exported generator.safetensors;
               it knows its image size and its labels
   input=      an image or a folder of images (PNG, JPEG, WebP, BMP, TIFF)
-  to=         Blond_Hair,Young=0   labels to set; a value between 0 and 1 is a strength
+  to=         Blond_Hair,Young=0   labels to set (0: to take away); Male=0.5 goes half way from
+                                   the photo's own labels, Young=-0.5 half way to not Young
               all                  every label in turn, the paper's row
   output=     folder for the PNGs and contact_sheet.png
   labels=     labels you know of the input, like Male=1; the others are read off the image
