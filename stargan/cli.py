@@ -81,8 +81,9 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
         trust = building.from_file(trusted(rest)).packages
         rest = [o for o in rest if not o.startswith("trust=")]
         saved = configs.load_yaml(run_dir / "config.yaml")
-        building.admit(saved, building.from_file(trust), f"'{run_dir / 'config.yaml'}'")
         config = configs.merge(saved, rest, ["experiment", "data", "method", "debug"])
+        known = building.from_file((*trust, *building.own_targets(configs.typed(rest))))
+        building.admit(config, known, f"'{run_dir / 'config.yaml'}'")
         more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
         return {**config, **more}
     if task == "train" and mandatory and not any(o.startswith("experiment=") for o in overrides):

@@ -187,6 +187,16 @@ def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plai
     return merged
 
 
+def typed(overrides: Sequence[str]) -> list[Plain]:
+    """What is typed, each as ``{last word of the key: value}``."""
+    found = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        last = key.rpartition(".")[2]
+        found.append({last: value if is_text(key) else typed_value(text, value)})
+    return found
+
+
 def typed_value(text: str, value: str) -> Any:
     """A typed value as plain data.
 
