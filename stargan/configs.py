@@ -236,8 +236,9 @@ def of_training(overrides: Sequence[str]) -> Plain:
         trust = building.from_file(trusted(rest)).packages
         rest = [o for o in rest if not o.startswith("trust=")]
         saved = load_yaml(run_dir / "config.yaml")
-        building.admit(saved, building.from_file(trust), f"'{run_dir / 'config.yaml'}'")
         config = merge(saved, rest, ["experiment", "data", "method", "debug"])
+        known = building.from_file((*trust, *building.own_targets(typed(rest))))
+        building.admit(config, known, f"'{run_dir / 'config.yaml'}'")
         more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
         return {**config, **more}
     if not any(o.startswith("experiment=") for o in overrides):
@@ -275,6 +276,16 @@ def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plai
             node = node[name]
         node[last] = value if is_text(key) and value != "null" else typed_value(text, value)
     return merged
+
+
+def typed(overrides: Sequence[str]) -> list[Plain]:
+    """What is typed, each as ``{last word of the key: value}``."""
+    found = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        last = key.rpartition(".")[2]
+        found.append({last: value if is_text(key) else typed_value(text, value)})
+    return found
 
 
 def typed_value(text: str, value: str) -> Any:
