@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stargan import configs
 from stargan.callbacks.gan_health import read_log
-from stargan.callbacks.terms import read_rows
+from stargan.training.metrics_log import read_rows
 
 # Experiment: the monitor that should speak, and what takes the failure back.
 FAILURES = {

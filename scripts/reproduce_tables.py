@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan import checkpoints, cli, configs
+from stargan import cli, configs
 from stargan.contracts import UserError
+from stargan.training import checkpoints
 
 
 def is_complete(run: Path) -> bool:

@@ -71,18 +71,8 @@ def module_name(task: str) -> str:
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     """The configuration: composed, or that of the run to be resumed."""
-    resumed = [o for o in overrides if o.startswith("resume=") and o != "resume=null"]
-    if task == "train" and resumed:
-        from pathlib import Path
-
-        run_dir = Path(resumed[-1].partition("=")[2]).expanduser()
-        rest = [o for o in overrides if not o.startswith("resume=")]
-        saved = configs.load_yaml(run_dir / "config.yaml")
-        config = configs.merge(saved, rest, ["experiment", "data", "method", "debug"])
-        return {**config, "resume": str(run_dir), "run_dir": str(run_dir)}
-    if task == "train" and mandatory and not any(o.startswith("experiment=") for o in overrides):
-        names = ", ".join(configs.options("experiment"))
-        raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
+    if task == "train" and mandatory:
+        return configs.of_training(overrides)
     if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)

@@ -129,6 +129,25 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     return {str(k): v for k, v in plain.items()}
 
 
+def of_training(overrides: Sequence[str]) -> Plain:
+    """The configuration of a training command: composed, or that of the run to be resumed.
+
+    Raises:
+        UserError: an unknown key or choice, no experiment, a run folder that is none.
+    """
+    resumed = [o for o in overrides if o.startswith("resume=") and o != "resume=null"]
+    if resumed:
+        run_dir = Path(resumed[-1].partition("=")[2]).expanduser()
+        rest = [o for o in overrides if not o.startswith("resume=")]
+        saved = load_yaml(run_dir / "config.yaml")
+        config = merge(saved, rest, ["experiment", "data", "method", "debug"])
+        return {**config, "resume": str(run_dir), "run_dir": str(run_dir)}
+    if not any(o.startswith("experiment=") for o in overrides):
+        names = ", ".join(options("experiment"))
+        raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
+    return compose("train", overrides)
+
+
 def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plain:
     """A saved configuration with some values changed, for ``resume=``.
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stargan import checkpoints, cli, configs
+from stargan import cli, configs
 from stargan.export import PRODUCTS, open_parts
+from stargan.training import checkpoints
 from tests.data.test_mnist import write_files
 
 EXPERIMENTS, METHODS = (sorted(configs.options(group)) for group in ("experiment", "method"))

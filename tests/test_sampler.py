@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from stargan import Sampler, checkpoints
+from stargan import Sampler
 from stargan.contracts import UserError
 from stargan.export import open_model
 from stargan.sampler import between
+from stargan.training import checkpoints
 from tests.methods.test_dcgan import make
 from tests.tiny import FACES, settings, write_export
 

@@ -10,16 +10,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from stargan.callbacks.base import Run, RunCallback
-from stargan.callbacks.terms import TermLog
 from stargan.contracts import Plain
 from stargan.data.datamodule import DataModule
 from stargan.judge import Judge
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.metrics.classification import Confusion, Reading, reading, scores
+from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
+from stargan.training.metrics_log import MetricsLog
 
 BATCH = 64
 
@@ -42,7 +42,12 @@ class TestAccuracy(RunCallback):
     __test__ = False  # No test class of pytest's.
 
     def __init__(
-        self, data: DataModule, terms: TermLog, folder: Path, every_n_steps: int, console: Console
+        self,
+        data: DataModule,
+        terms: MetricsLog,
+        folder: Path,
+        every_n_steps: int,
+        console: Console,
     ) -> None:
         self.data = data
         self.terms = terms

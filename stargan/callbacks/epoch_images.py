@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from stargan import images
-from stargan.callbacks.base import Run, RunCallback
-from stargan.callbacks.terms import read_terms
 from stargan.contracts import Plain
 from stargan.methods.base import Sampling
 from stargan.networks.dcgan import draw_noise
+from stargan.training.callback import Run, RunCallback
 from stargan.training.engine import Engine
+from stargan.training.metrics_log import read_terms
 
 SIDE = 4
 FRAMES = 100

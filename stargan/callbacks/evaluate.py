@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.callbacks.base import Run, RunCallback
 from stargan.contracts import Plain, UserError
 from stargan.data.synthetic_faces import is_drawn
 from stargan.evaluation.figures import figures
@@ -26,6 +25,7 @@ from stargan.evaluation.translate_set import (
 )
 from stargan.judge import Judge, open_judge
 from stargan.methods.base import Method, Translation
+from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
 

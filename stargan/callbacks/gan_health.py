@@ -16,17 +16,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.callbacks.base import Run, RunCallback
-from stargan.callbacks.checkpoint import Checkpoints, StopCleanly, write_checkpoint
-from stargan.callbacks.terms import TermLog, read_rows
 from stargan.contracts import Batch, Plain, UserError
 from stargan.evaluation.health import BY_NAME, Finding, Health, Row
 from stargan.methods.base import Translation
 from stargan.methods.gan import GAN
 from stargan.metrics.convergence import gradient_rms
 from stargan.metrics.diversity import Reference, thumbnails
+from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
+from stargan.training.metrics_log import MetricsLog, read_rows
+from stargan.training.saving import Checkpoints, StopCleanly, write_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class GanHealth(RunCallback):
         self,
         health: Health,
         folder: Path,
-        terms: TermLog,
+        terms: MetricsLog,
         stop: StopCleanly,
         batch: Batch | None,
         action: str = "warn",

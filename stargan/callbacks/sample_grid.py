@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from stargan import images
-from stargan.callbacks.base import Run, RunCallback
 from stargan.contracts import Batch, Plain
 from stargan.methods.base import Translation
+from stargan.training.callback import Run, RunCallback
 from stargan.training.engine import Engine
 
 

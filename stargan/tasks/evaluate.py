@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from stargan import __version__
-from stargan.callbacks.terms import read_terms
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.region_files import fingerprint
@@ -36,7 +35,8 @@ from stargan.evaluation.what_changed import pictures
 from stargan.export import Model, find_device, open_model
 from stargan.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
-from stargan.tasks.train import build_data
+from stargan.training.metrics_log import read_terms
+from stargan.training.run import build_data
 
 PARTS = "parts"
 

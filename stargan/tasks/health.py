@@ -8,10 +8,10 @@ from rich.console import Console
 
 from stargan import configs
 from stargan.callbacks.gan_health import LOG_NAME, read_log
-from stargan.callbacks.terms import read_rows
 from stargan.contracts import Plain, UserError
 from stargan.evaluation.health import BY_NAME
 from stargan.evaluation.health_page import last_sample, make_page, replay
+from stargan.training.metrics_log import read_rows
 
 
 def main(config: Plain) -> Path:

@@ -18,7 +18,7 @@ from stargan.data.datamodule import DataModule
 from stargan.evaluation.sample_set import SURE, SampleScores, score_lines, score_samples
 from stargan.judge import open_judge
 from stargan.sampler import Sampler, between
-from stargan.tasks.train import build_data
+from stargan.training.run import build_data
 
 SHEET, WALK, REPORT = "sheet.png", "interpolation.png", "report.md"
 SHEET_IMAGES = 100

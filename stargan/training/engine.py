@@ -108,9 +108,7 @@ class Engine(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """What networks draw from torch's own generators (dropout) is a function of the step."""
-        torch.manual_seed(
-            hash((self.seed, self.step, self.global_rank, self.rollbacks)) % 2**63
-        )
+        torch.manual_seed(hash((self.seed, self.step, self.global_rank, self.rollbacks)) % 2**63)
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """All updates of the phase that are due."""

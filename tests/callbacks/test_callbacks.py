@@ -10,9 +10,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from stargan.callbacks.progress import ProgressBar, duration
-from stargan.callbacks.terms import TermLog, read_rows, read_terms
 from stargan.methods.stargan import StarGAN
+from stargan.training.metrics_log import MetricsLog, read_rows, read_terms
+from stargan.training.progress import ProgressBar, duration
 from tests.methods.test_stargan import SINGLE, make
 
 
@@ -37,7 +37,7 @@ def step(method: StarGAN, number: int, **terms: float) -> None:
 
 
 def test_rows_are_means_since_the_last_row(method: StarGAN, tmp_path: Path) -> None:
-    log: Any = TermLog(tmp_path / "metrics.csv", 2)
+    log: Any = MetricsLog(tmp_path / "metrics.csv", 2)
     step(method, 1, D_adv=1.0)
     log.on_train_batch_end(Trainer(), method)
     step(method, 2, D_adv=3.0, G_adv=5.0)
@@ -57,14 +57,14 @@ def test_resume_cuts_off_later_rows_and_a_torn_one(method: StarGAN, tmp_path: Pa
     path = tmp_path / "metrics.csv"
     path.write_text("step,seconds,D/adv\n2,0.1,1.5\n4,0.2,2.5\n6,0.3,3.5\n8,0.")
     method.step = 4
-    log: Any = TermLog(path, 2)
+    log: Any = MetricsLog(path, 2)
     log.on_fit_start(Trainer(), method)
     rows = read_terms(path)
     assert [(r["step"], r["D/adv"]) for r in rows] == [(2, 1.5), (4, 2.5)]
 
 
 def test_what_was_not_logged_is_not_what_is_not_a_number(method: StarGAN, tmp_path: Path) -> None:
-    log: Any = TermLog(tmp_path / "metrics.csv", 1)
+    log: Any = MetricsLog(tmp_path / "metrics.csv", 1)
     step(method, 1, D_adv=float("nan"))
     log.on_train_batch_end(Trainer(), method)
     step(method, 1_234_567, D_adv=1.0, G_adv=float("inf"))
@@ -77,7 +77,7 @@ def test_what_was_not_logged_is_not_what_is_not_a_number(method: StarGAN, tmp_pa
 
 def test_progress_warns_of_a_long_run_on_a_cpu(method: StarGAN, tmp_path: Path) -> None:
     shown = io.StringIO()
-    log = TermLog(tmp_path / "metrics.csv", 1)
+    log = MetricsLog(tmp_path / "metrics.csv", 1)
     log.latest = {"D/adv": 0.5, "rate/G": 1e-4}
     console = Console(file=shown, width=120)
     bar: Any = ProgressBar(10_000_000, None, log, console)
@@ -96,7 +96,7 @@ def test_progress_warns_of_a_long_run_on_a_cpu(method: StarGAN, tmp_path: Path) 
 
 def test_a_short_run_is_not_warned_of(method: StarGAN, tmp_path: Path) -> None:
     shown = io.StringIO()
-    bar: Any = ProgressBar(100, 5.0, TermLog(tmp_path / "m.csv", 1), Console(file=shown))
+    bar: Any = ProgressBar(100, 5.0, MetricsLog(tmp_path / "m.csv", 1), Console(file=shown))
     bar.on_train_start(Trainer(), method)
     bar.marks[0] = (bar.began - 25, 0)
     method.step = 20
@@ -108,9 +108,9 @@ def test_a_pause_does_not_spoil_the_speed(
     method: StarGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("stargan.callbacks.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("stargan.training.progress.time.monotonic", lambda: now[0])
     shown = io.StringIO()
-    log = TermLog(tmp_path / "m.csv", 1)
+    log = MetricsLog(tmp_path / "m.csv", 1)
     bar: Any = ProgressBar(200, None, log, Console(file=shown, width=120))
     bar.on_train_start(Trainer(), method)
     for number in range(1, 101):

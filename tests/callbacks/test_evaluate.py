@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stargan import cli
-from stargan.callbacks.terms import read_terms
 from stargan.contracts import UserError
 from stargan.export import open_model
+from stargan.training.metrics_log import read_terms
 
 
 @pytest.mark.slow

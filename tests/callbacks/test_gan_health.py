@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from stargan import checkpoints, cli
+from stargan import cli
 from stargan.callbacks.gan_health import cut_log, read_log, translation_effects
-from stargan.callbacks.terms import read_rows
 from stargan.contracts import UserError
 from stargan.labels import JointLabelSpace
+from stargan.training import checkpoints
+from stargan.training.metrics_log import read_rows
 from tests.methods.test_stargan import JOINT, SINGLE, make, make_batch
 
 

@@ -9,12 +9,13 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from stargan import checkpoints, cli
-from stargan.callbacks.terms import read_terms
+from stargan import cli
 from stargan.contracts import UserError
 from stargan.judge import open_judge
 from stargan.losses.domain import domain_loss
 from stargan.methods.classifier import Classifier, augmented
+from stargan.training import checkpoints
+from stargan.training.metrics_log import read_terms
 from tests.tiny import FACES, MOODS
 
 

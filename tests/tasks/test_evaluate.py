@@ -11,7 +11,7 @@ import pytest
 from stargan import cli
 from stargan.contracts import UserError
 from stargan.labels import LabelSpace
-from stargan.tasks.train import build_data
+from stargan.training.run import build_data
 from tests.tiny import MOODS, settings, write_checkpoint, write_export, write_judge
 
 COUNT = {"train": 24, "test": 24}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan import checkpoints, cli
+from stargan import cli
 from stargan.contracts import UserError
+from stargan.training import checkpoints
 from tests.methods.test_dcgan import make
 
 

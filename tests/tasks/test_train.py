@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from stargan import Translator, checkpoints, cli, configs
-from stargan.callbacks.terms import read_terms
+from stargan import Translator, cli, configs
 from stargan.contracts import UserError
 from stargan.export import open_model
+from stargan.training import checkpoints
+from stargan.training.metrics_log import read_terms
 
 TINY = [
     "data.image_size=32",

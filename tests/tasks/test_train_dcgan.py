@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stargan import Sampler, checkpoints, cli
-from stargan.callbacks.terms import read_terms
+from stargan import Sampler, cli
 from stargan.contracts import UserError
-from stargan.tasks.train import count_processes
+from stargan.training import checkpoints
+from stargan.training.distributed import count_processes
+from stargan.training.metrics_log import read_terms
 from tests.tasks.test_train import same
 
 TINY = [

@@ -21,8 +21,8 @@ from stargan.methods.base import Method
 from stargan.training.engine import Engine
 
 if TYPE_CHECKING:
-    from stargan.callbacks.checkpoint import StopCleanly
-    from stargan.callbacks.terms import TermLog
+    from stargan.training.metrics_log import MetricsLog
+    from stargan.training.saving import StopCleanly
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Run:
     config: Plain
     data: DataModule
     engine: Engine
-    terms: TermLog
+    terms: MetricsLog
     stop: StopCleanly
     console: Console
     resumed: bool = False
@@ -73,6 +73,18 @@ class RunCallback(pl.Callback):
     def again(self) -> bool:
         """Whether training, which has stopped, is to go on at once from last.ckpt."""
         return False
+
+    def finish(self, exported: Path, cut_short: bool) -> None:
+        """Called once at the end of the run, in the first process, before the report.
+
+        Args:
+            exported: the exported file.
+            cut_short: whether the run was interrupted: nobody waits for long work then.
+        """
+
+    def figures(self) -> dict[str, float]:
+        """Final figures by name, for sweeps and for callers from Python."""
+        return {}
 
     def report(self) -> list[str]:
         """Lines of Markdown for report.md at the end of the run; paths relative to its folder."""

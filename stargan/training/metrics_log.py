@@ -16,7 +16,7 @@ from stargan.training.engine import Engine
 Reader = Callable[[pl.Trainer, Engine, dict[str, float]], None]
 
 
-class TermLog(pl.Callback):
+class MetricsLog(pl.Callback):
     """Means of all terms since the last row, every so many discriminator steps.
 
     Args:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from stargan.callbacks.terms import TermLog
 from stargan.training.engine import Engine
+from stargan.training.metrics_log import MetricsLog
 
 LONG = 2 * 3600.0
 SHOWN = ("D/adv", "D/gp", "D/cls", "G/adv", "G/cls", "G/rec", "D/real", "D/fake")
@@ -32,7 +32,7 @@ class ProgressBar(pl.Callback):
     """
 
     def __init__(
-        self, max_steps: int, max_minutes: float | None, terms: TermLog, console: Console
+        self, max_steps: int, max_minutes: float | None, terms: MetricsLog, console: Console
     ) -> None:
         self.max_steps = max_steps
         self.max_minutes = max_minutes
