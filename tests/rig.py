@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from stargan.contracts import Batch, Feed
@@ -94,36 +95,43 @@ def make_classifier(*spaces: LabelSpace, **changes: Any) -> Classifier:
     return Classifier(**{**settings, **changes})
 
 
-def make_batch(of: Method | JointLabelSpace, size: int = 6, seed: int = 0, step: int = 0) -> Batch:
-    """Noise as images, some rows of each data set, with what the method asks of the loader.
+def complete(
+    of: Method | JointLabelSpace,
+    image: Tensor,
+    label: Tensor,
+    source: Tensor,
+    *,
+    seed: int = 0,
+    step: int = 0,
+) -> Batch:
+    """A batch with the targets and numbers that a method asks of the loader.
 
-    Of a label space alone: images of 32 pixels that keep their own labels, without numbers.
+    Of a label space alone: each image keeps its own labels.
     """
-    if isinstance(of, Method):
-        labels, feed, image = of.labels, of.feed(), of.image
-    else:
-        labels, feed, image = of, Feed(), image_of(of, 32)
-    source = np.arange(size) % len(labels.spaces)
-    label = np.zeros((size, labels.size), dtype=np.float32)
-    for i, s in enumerate(source):
+    labels, feed = (of.labels, of.feed()) if isinstance(of, Method) else (of, Feed())
+    target = label
+    if feed.targets is not None:
+        rng = np.random.default_rng([seed, 1, step])
+        target = torch.from_numpy(feed.targets(labels, label.numpy(), source.numpy(), rng))
+    numbers = draw_numbers(feed.draws, len(image), [seed, 2, step])
+    draws = {name: torch.from_numpy(one) for name, one in numbers.items()}
+    return Batch(image, label, source, target, draws)
+
+
+def make_batch(of: Method | JointLabelSpace, size: int = 6, seed: int = 0, step: int = 0) -> Batch:
+    """Noise as images of the method's size (or of 32 pixels), rows of each data set in turn."""
+    labels = of.labels if isinstance(of, Method) else of
+    image = of.image if isinstance(of, Method) else image_of(of, 32)
+    source = torch.arange(size) % len(labels.spaces)
+    label = torch.zeros(size, labels.size)
+    for i, s in enumerate(source.tolist()):
         space, first = labels.spaces[s], labels.slices[s].start
         label[i, first + i // 2 % min(3, space.size)] = 1
         for k in range(3, space.size):
             label[i, first + k] = float(i % (k - 1) == 0)
-    pixels = np.random.default_rng([seed, 0, step]).random(
-        (size, image["channels"], *image["size"]), dtype=np.float32
-    )
-    target = label
-    if feed.targets is not None:
-        target = feed.targets(labels, label, source, np.random.default_rng([seed, 1, step]))
-    draws = draw_numbers(feed.draws, size, [seed, 2, step])
-    return Batch(
-        torch.from_numpy(pixels * 2 - 1),
-        torch.from_numpy(label),
-        torch.from_numpy(source),
-        torch.from_numpy(target),
-        {name: torch.from_numpy(numbers) for name, numbers in draws.items()},
-    )
+    rng = np.random.default_rng([seed, 0, step])
+    pixels = rng.random((size, image["channels"], *image["size"]), dtype=np.float32)
+    return complete(of, torch.from_numpy(pixels * 2 - 1), label, source, seed=seed, step=step)
 
 
 def make_engine(method: Method, **settings: Any) -> Engine:
@@ -185,7 +193,7 @@ def same_weights(one: Any, two: Any) -> bool:
     return a.keys() == b.keys() and all(torch.equal(v, b[k]) for k, v in a.items())
 
 
-def shared_of(method: Method, phase: int, batch: Batch) -> dict[str, torch.Tensor]:
+def shared_of(method: Method, phase: int, batch: Batch) -> dict[str, Tensor]:
     """What the updates of a phase have in common, with graph."""
     make = method.phases()[phase].shared
     return {} if make is None else make(batch)
