@@ -155,17 +155,30 @@ class CounterfactualImages(LabeledImages, Protocol):
 
 
 class Translate(Protocol):
-    """What evaluation and callbacks see of any method: images to images, told by a label."""
+    """What evaluation and callbacks see of any method: images to images, told what changes.
+
+    Own labels come too, for some models choose a network by what changes between own and target.
+    """
 
     labels: JointLabelSpace
 
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [-1, 1] and joint labels ``(B, L)`` to images of the same shape."""
+    def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        """Images under other labels.
+
+        Args:
+            image: ``(B, 3, H, W)`` in [-1, 1].
+            own: ``(B, L)`` joint labels of the images themselves.
+            target: ``(B, L)`` joint labels that they are asked for.
+            dataset: ``(B,)`` int64, the label space that each row's labels belong to.
+
+        Returns:
+            Images of the same shape.
+        """
         ...
 
 
 Edits = Mapping[str, float]
-"""Label name to the wanted value in [0, 1]."""
+"""Label name to a value in [-1, 1], see ``labels.way``: 1 set, 0 cleared, else part of the way."""
 
 Plain = dict[str, Any]
 """Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""

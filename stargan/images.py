@@ -220,7 +220,21 @@ def to_tensor(image: Image.Image) -> Tensor:
     """An RGB image as ``(3, H, W)`` float32 in [-1, 1]."""
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     pixels = pixels.view(image.height, image.width, 3)
-    return pixels.permute(2, 0, 1).contiguous().float().div_(127.5).sub_(1)
+    return to_float(pixels.permute(2, 0, 1).contiguous())
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 as float32 in [-1, 1], ``value / 127.5 - 1``, on whatever device it is.
+
+    Raises:
+        TypeError: not uint8, so that nothing is converted twice.
+    """
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"images of 8 bits per channel are expected, not {pixels.dtype}.")
+    # Divided by a tensor: a plain number would become a multiplication by its inverse on CUDA,
+    # which differs in the last bit.
+    divisor = torch.full((), 127.5, device=pixels.device)
+    return pixels.float().div_(divisor).sub_(1)
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from stargan import images
 from stargan.contracts import Edits, UserError
 from stargan.export import Model, hub, open_model
 from stargan.export.folder import save_folder
-from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
+from stargan.labels import JointLabelSpace, parse_edits, way
 
 Wish = str | Edits
 """``"Blond_Hair,Young=0"`` or ``{"Blond_Hair": 1, "Young": 0}``."""
@@ -83,14 +83,13 @@ class Translator:
         Raises:
             UserError: the place cannot be written to, or the model was opened from a graph.
         """
-        if self.model.plain is None:
+        parts = self.model.parts
+        if parts is None:
             raise UserError(
                 "a model opened from an .onnx or .pt2 file has no weights to save: open the run "
                 "folder or .safetensors that it was exported from."
             )
-        networks = {"generator": self.model.generator, "classifier": self.model.classifier}
-        parts = {name: network for name, network in networks.items() if network is not None}
-        return save_folder(Path(folder).expanduser(), parts, self.model.plain)
+        return save_folder(Path(folder).expanduser(), parts.networks, parts.plain)
 
     def push_to_hub(
         self,
@@ -152,18 +151,22 @@ class Translator:
 
         Args:
             image: one or several images, see the class.
-            edits: label name to value in [0, 1] for all images, or a list with one for each. One
-                image and a list of edits give one result for each edit.
+            edits: label name to value in [-1, 1] for all images, or a list with one for each: 1
+                sets a label, 0 clears it, 0.5 goes half way from the photo's own labels to it set,
+                -0.5 half way to it cleared (``labels.way``). One image and a list of edits give
+                one result for each edit.
             labels: what is known of the photos, label name to 0 or 1, for all or as a list. The
                 other labels are read off each photo by the model's classifier.
-            strength: how far to go from the photo's own labels, 0, to the edited ones, 1.
+            strength: how far to go from the photo's own labels, 0, to the edited ones, 1, with all
+                edits together.
 
         Returns:
             The kind that was given, at ``image_size``.
 
         Raises:
             UserError: unknown labels, impossible combinations, an image that is not one, labels
-                that are needed and neither known nor readable.
+                that are needed and neither known nor readable, a change that the model has no
+                network for.
         """
         if not 0 <= strength <= 1:
             raise UserError(f"strength={strength} is impossible: it lies between 0 and 1.")
@@ -175,7 +178,7 @@ class Translator:
         if not all(wishes) or (listed and not edits):
             raise UserError("there is nothing to change: name at least one label.")
         for wish in wishes:
-            self._check(wish)
+            self._check(wish, strength)
 
         parts = [
             self._translate_batch(tensor[rows], wishes[rows], known[rows], strength)
@@ -204,11 +207,12 @@ class Translator:
             column = iter(columns)
             for i, space in enumerate(self.spaces.spaces):
                 # Choosing a class settles all of a categorical space; elsewhere the rest counts.
-                settled = [set(space.names) if space.categorical else set()] * len(batch)
-                own = self._own_labels(logits, i, known[rows], settled)
+                anew = space.categorical and not self._needed(i, {space.names[0]: 1.0})
+                needed = [set() if anew else set(space.names)] * len(batch)
+                own = self.spaces.expand(self._own_labels(logits, i, known[rows], needed), i)
                 source = torch.full((len(batch),), i)
-                for _, target in self.spaces.targets(self.spaces.expand(own, i), i):
-                    next(column).append(self.translate(batch, target, source).cpu())
+                for _, target in self.spaces.targets(own, i):
+                    next(column).append(self.translate(batch, own, target, source).cpu())
         return [
             (name, give_back(torch.cat(parts)))
             for name, parts in zip(self.labels, columns, strict=True)
@@ -227,7 +231,7 @@ class Translator:
         tensor, _ = self._take(image)
         rows: list[dict[str, float]] = []
         for some in self._batches(len(tensor)):
-            logits = self.model.classify(tensor[some]).float().cpu()
+            logits = self.model.read(tensor[some]).float().cpu()
             probability = logits.sigmoid()
             for space, part in zip(self.spaces.spaces, self.spaces.slices, strict=True):
                 if space.categorical:
@@ -235,21 +239,27 @@ class Translator:
             rows += [dict(zip(self.labels, row, strict=True)) for row in probability.tolist()]
         return rows if _is_many(image) else rows[0]
 
-    def translate(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    @property
+    def graded(self) -> bool:
+        """Whether the model can go a part of the way to a label."""
+        return self.model.rule.graded
+
+    def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """Tensors to tensors, as ``contracts.Translate``; ``Translator.model`` is one itself.
 
         Args:
             image: ``(B, 3, H, W)`` in [-1, 1], of the model's size.
-            label: ``(B, L)`` joint target labels; source: ``(B,)`` int64.
+            own: ``(B, L)`` joint labels of the images; target: ``(B, L)`` those asked for.
+            dataset: ``(B,)`` int64.
 
         Returns:
             ``(B, 3, H, W)`` on the model's device.
         """
-        return self.model(image, label, source)
+        return self.model(image, own, target, dataset)
 
     def prepare(self, image: Image.Image) -> Image.Image:
-        """A photo as the networks see it, see ``images.frame``."""
-        return images.frame(image, self.image_size, self.model.crops.values())
+        """A photo as the networks see it: as the model's description frames it."""
+        return self.model.framing.prepare(image)
 
     def _translate_batch(
         self,
@@ -265,16 +275,24 @@ class Translator:
         for i in sorted({i for wish in wishes for i in wish}):
             rows = [row for row, wish in enumerate(wishes) if i in wish]
             edits = [wishes[row][i] for row in rows]
-            settled = [self._settled(i, e) if strength == 1 else set() for e in edits]
+            needed = [self._needed(i, e, strength) for e in edits]
             own = self._own_labels(
-                None if logits is None else logits[rows], i, [known[row] for row in rows], settled
+                None if logits is None else logits[rows],
+                i,
+                [known[row] for row in rows],
+                needed,
+                edits,
             )
             space = self.spaces.spaces[i]
-            target = torch.stack([_edited(space, o, e) for o, e in zip(own, edits, strict=True)])
-            target = own.lerp(target, strength)
-            source = torch.full((len(rows),), i)
-            label = self.spaces.expand(target, i)
-            result[rows] = self.translate(result[rows], label, source).cpu()
+            target = torch.stack(
+                [space.edit(o, e, strength) for o, e in zip(own, edits, strict=True)]
+            )
+            result[rows] = self.translate(
+                result[rows],
+                self.spaces.expand(own, i),
+                self.spaces.expand(target, i),
+                torch.full((len(rows),), i),
+            ).cpu()
         return result
 
     def _batches(self, count: int) -> Iterator[slice]:
@@ -284,16 +302,17 @@ class Translator:
 
     def _read(self, batch: Tensor) -> Tensor | None:
         """Label logits of photos ``(B, L)``, None when the model cannot read them."""
-        if self.model.classifier is None:
+        if self.model.reader is None:
             return None
-        return self.model.classify(batch).float().cpu()
+        return self.model.read(batch).float().cpu()
 
     def _own_labels(
         self,
         logits: Tensor | None,
         source: int,
         known: Sequence[Mapping[int, Edits]],
-        settled: Sequence[set[str]],
+        needed: Sequence[set[str]],
+        edits: Sequence[Edits] = (),
     ) -> Tensor:
         """The photos' own labels within one space: what is known, the rest as the classifier says.
 
@@ -301,7 +320,9 @@ class Translator:
             logits: joint ``(B, L)``, or None when there is no classifier.
             source: the space.
             known: for each photo the known labels, by space.
-            settled: for each photo the labels whose own value the edits make irrelevant.
+            needed: for each photo the labels whose own value matters.
+            edits: for each photo what it is asked for: where its own label is not known and does
+                not matter, it is taken for the opposite, so that there is something to change.
 
         Returns:
             ``(B, size of the space)`` of 0 and 1.
@@ -320,7 +341,7 @@ class Translator:
             chosen = [n for n, v in facts.items() if v]
             if chosen:
                 space.encode(chosen)  # Refuses two of a group.
-            missing = set(space.names) - settled[row] - self._settled(source, facts)
+            missing = needed[row] - space.settled(facts)
             if logits is None and missing:
                 names = ", ".join(n for n in space.names if n in missing)
                 raise UserError(
@@ -328,6 +349,9 @@ class Translator:
                     f"classifier): give the photo's own labels, also {names}."
                 )
             score = torch.zeros(space.size) if logits is None else logits[row, part].clone()
+            if logits is None and edits:
+                for name, value in edits[row].items():
+                    score[space.index(name)] = -1.0 if way(name, value).on else 1.0
             for name, value in facts.items():
                 score[space.index(name)] = torch.inf if value else -torch.inf
             own[row] = score > 0
@@ -339,10 +363,11 @@ class Translator:
                 own[row, best] = float(score[best] > (-torch.inf if space.categorical else 0))
         return own
 
-    def _settled(self, source: int, edits: Edits) -> set[str]:
-        """The labels that edits decide alone, whatever the photo's own labels are."""
-        space = self.spaces.spaces[source]
-        return set(edits).union(*(space.group_of(n) for n, v in edits.items() if v == 1))
+    def _needed(self, space: int, edits: Edits, strength: float = 1.0) -> set[str]:
+        """The labels whose own value a photo's edits depend on."""
+        if strength < 1:
+            return set(self.spaces.spaces[space].names)
+        return self.model.rule.needed(space, edits)
 
     def _by_space(self, wish: Wish) -> dict[int, dict[str, float]]:
         """Edits as numbers, by label space. Raises ``UserError`` on unknown names."""
@@ -358,14 +383,20 @@ class Translator:
                 raise UserError(f"'{name}={value}': the value must be a number.") from error
         return dict(self.spaces.split_edits(numbers))
 
-    def _check(self, wish: Mapping[int, Edits]) -> None:
+    def _check(self, wish: Mapping[int, Edits], strength: float) -> None:
         """Refuse impossible edits before any work is done."""
         for i, edits in wish.items():
             space = self.spaces.spaces[i]
             photo = torch.zeros(space.size)
             if space.categorical:
                 photo[next((i for i, n in enumerate(space.names) if n not in edits), 0)] = 1
-            _edited(space, photo, edits)
+            space.edit(photo, edits, strength)
+            part = any(way(name, value).strength < 1 for name, value in edits.items())
+            if (part or strength < 1) and not self.graded:
+                raise UserError(
+                    "this model has a network for each change and cannot go a part of the way: "
+                    "leave strengths out, labels are 0 or 1."
+                )
 
     def _take(
         self, image: Any, repeat: int | None = None
@@ -431,18 +462,6 @@ def _like(image: Any, result: Tensor) -> Any:
     if _is_array(image):
         return images.to_uint8(result).movedim(-3, -1).contiguous().numpy()
     return images.to_pil(result)
-
-
-def _edited(space: LabelSpace, own: Tensor, edits: Edits) -> Tensor:
-    """A photo's labels ``(size of the space)`` with edits; a class at 0.5 is half way to it.
-
-    ``LabelSpace.edit`` leaves half of a photo without a class that already is of the one wanted.
-    """
-    if space.categorical and len(edits) == 1:
-        ((name, value),) = edits.items()
-        if 0 < value < 1:
-            return own.lerp(space.edit(own, {name: 1.0}), value)
-    return space.edit(own, edits)
 
 
 def _is_array(value: Any) -> bool:

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stargan.contracts import Plain, UserError
+from stargan.contracts import Plain
 from stargan.export import find_device, open_parts
-from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 
 
 @dataclass(eq=False)
@@ -79,41 +79,28 @@ class Judge:
         """
         return self.labels.spaces[source].read(self.logits(image)[:, self.labels.slices[source]])
 
-    def space_of(self, labels: JointLabelSpace, source: int) -> int:
-        """Which of the judge's label spaces has all labels of a model's space.
+    def match(self, space: LabelSpace, name: str = "the judge") -> Match:
+        """Where the labels of a model or of data are among the judge's own: by name.
+
+        Args:
+            space: of the labels.
+            name: what the judge is called, for messages.
 
         Raises:
-            UserError: none has; names what is missing.
+            UserError: the judge does not read all of them; shows both sides.
         """
-        wanted = labels.spaces[source]
-        for i, space in enumerate(self.labels.spaces):
-            if space.names == wanted.names:
-                return i
-        known = "; ".join(", ".join(space.names) for space in self.labels.spaces)
-        raise UserError(
-            f"the judge reads other labels ({known}) than '{wanted.name}' has "
-            f"({', '.join(wanted.names)}): train one on the same labels."
-        )
+        return match(JointLabelSpace([space]), self.labels, f"'{space.name}'", name)
 
-    def column(self, space: LabelSpace, name: str) -> int:
-        """The judge's own number of a label of another label space.
+    def column(self, space: LabelSpace, label: str) -> int:
+        """The judge's own number of one label of another label space.
 
-        Of several spaces of the judge that have the label, the one named like the other space.
+        Of several spaces of the judge that have it, the one named like the other space.
 
         Raises:
             UserError: none has it, or several and none of that name.
         """
-        having = [i for i, own in enumerate(self.labels.spaces) if name in own.names]
-        named = [i for i in having if self.labels.spaces[i].name == space.name]
-        found = named or having
-        if len(found) != 1:
-            known = "; ".join(", ".join(own.names) for own in self.labels.spaces)
-            many = "has several labels" if found else "does not know"
-            raise UserError(
-                f"the judge {many} '{name}'; it reads {known}: give judge= of one that was trained "
-                f"on the labels of '{space.name}'."
-            )
-        return self.labels.slices[found[0]].start + self.labels.spaces[found[0]].index(name)
+        space.index(label)
+        return self.match(LabelSpace([label], name=space.name)).places[0]
 
 
 def open_judge(path: str | Path, device: str | torch.device = "cpu") -> Judge:
@@ -128,5 +115,5 @@ def open_judge(path: str | Path, device: str | torch.device = "cpu") -> Judge:
     """
     place = find_device(device)
     parts = open_parts(path, "classifier")
-    network = parts.networks["classifier"].to(place)
-    return Judge(network, parts.labels, parts.size, parts.crops, parts.training)
+    network = parts.need("read").to(place)
+    return Judge(network, parts.labels, parts.size, parts.framing.crops, parts.training)

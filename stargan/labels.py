@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -140,16 +140,19 @@ class LabelSpace:
                     f"choose one of {', '.join(self.names)}."
                 )
 
-    def edit(self, label: Tensor, edits: Edits) -> Tensor:
-        """Labels with some values changed.
+    def edit(self, label: Tensor, edits: Edits, strength: float = 1.0) -> Tensor:
+        """Labels with some edited: the one meaning of an edit and of its strength.
 
-        A label of an exclusive group takes its share from the others: at strength 1 they become
-        0, at 0.5 they are halved. Setting several labels of one group is refused unless at most
-        one of them is above zero.
+        An edit goes from the labels as they are towards the labels with this one set (its
+        exclusive group's others cleared) or cleared, and its strength is the share of that way:
+        ``label.lerp(label with it set, strength)``. So half an edit of what an image already has
+        changes nothing, and half of another class leaves half of its own. Setting several labels
+        of one group is refused.
 
         Args:
             label: ``(..., L)``.
-            edits: label name to value in [0, 1].
+            edits: label name to value, see ``way``.
+            strength: of all edits together: how far to go on the way that they describe.
 
         Returns:
             A new tensor of the same shape.
@@ -157,12 +160,11 @@ class LabelSpace:
         Raises:
             UserError: unknown name, value out of range, an impossible combination.
         """
-        for name, value in edits.items():
+        for name in edits:
             self.index(name)
-            if not 0 <= value <= 1:
-                raise UserError(f"'{name}={value:g}': a label's value lies between 0 and 1.")
+        ways = {name: way(name, value) for name, value in edits.items()}
         for group in self.groups:
-            wanted = [n for n in group if edits.get(n, 0) > 0]
+            wanted = [n for n in group if n in ways and ways[n].on]
             if len(wanted) > 1:
                 raise UserError(
                     f"impossible label in '{self.name}': {' and '.join(wanted)} "
@@ -170,22 +172,27 @@ class LabelSpace:
                 )
         result = label.clone()
         # Removals first: 'Blond_Hair=0,Brown_Hair=1' in either order means brown.
-        for name, value in sorted(edits.items(), key=lambda item: item[1]):
-            group = self.group_of(name)
-            if len(group) > 1 and value > 0:
-                for other in group:
-                    result[..., self._index[other]] *= 1 - value
-            result[..., self._index[name]] = value
+        for name, step in sorted(ways.items(), key=lambda item: item[1].on):
+            wish = result.clone()
+            if step.on:
+                wish[..., [self._index[n] for n in self.group_of(name)]] = 0
+            wish[..., self._index[name]] = float(step.on)
+            result = result.lerp(wish, step.strength)
         if self.categorical:
             none = result.sum(-1) < 1 - 1e-4
             if none.any():
-                removed = ", ".join(n for n, v in edits.items() if v < 1)
+                removed = ", ".join(n for n, step in ways.items() if not step.on)
                 raise UserError(
-                    f"'{removed}' below 1 leaves an image of '{self.name}' without a class: "
+                    f"removing '{removed}' leaves an image of '{self.name}' without a class: "
                     f"set the class you want instead ({', '.join(self.names)})."
                 )
         self.check(result)
-        return result
+        return result if strength == 1 else label.lerp(result, strength)
+
+    def settled(self, edits: Edits) -> set[str]:
+        """The labels that edits decide alone, whatever an image's own labels are."""
+        whole = {n: step.on for n, v in edits.items() if (step := way(n, v)).strength == 1}
+        return set(whole).union(*(self.group_of(n) for n, on in whole.items() if on))
 
     def flip(self, label: Tensor, name: str) -> Tensor:
         """Labels with one label turned over.
@@ -347,59 +354,7 @@ class JointLabelSpace:
             table[i, part] = True
         return table[source]
 
-    def draw_targets(
-        self, label: Tensor, source: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Target labels for training: a permutation of the batch's labels within each source.
-
-        So every target is a label that some image has; nothing impossible is ever asked for.
-
-        Args:
-            label: ``(B, L)``.
-            source: ``(B,)``.
-            generator: a CPU generator.
-
-        Returns:
-            ``(B, L)``.
-        """
-        target = label.clone()
-        for i in range(len(self.spaces)):
-            rows = torch.nonzero(source == i).squeeze(1)
-            order = torch.randperm(len(rows), generator=generator).to(rows.device)
-            target[rows] = label[rows[order]]
-        return target
-
-    def draw_changes(
-        self, label: Tensor, source: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Target labels that change one thing: a flipped label, or another one of a group.
-
-        Each label, and each exclusive group as one, is as likely as the others. What is asked for
-        at test time; a permutation often changes several labels at once, or none.
-
-        Args:
-            label: ``(B, L)``.
-            source: ``(B,)``.
-            generator: a CPU generator.
-
-        Returns:
-            ``(B, L)``.
-        """
-
-        def draw(count: int) -> int:
-            return int(torch.randint(count, (), generator=generator))
-
-        target = label.cpu().clone()
-        for row, i in zip(target, source.tolist(), strict=True):
-            space, own = self.spaces[i], row[self.slices[i]]
-            choices = [space.group_of(name) for name in space.names]
-            group = list(dict.fromkeys(choices))[draw(len(dict.fromkeys(choices)))]
-            absent = [name for name in group if own[space.index(name)] < 0.5]
-            name = absent[draw(len(absent))] if len(group) > 1 else group[0]
-            own.copy_(space.flip(own, name))
-        return target.to(label.device)
-
-    def edit(self, label: Tensor, source: int, edits: Edits) -> Tensor:
+    def edit(self, label: Tensor, source: int, edits: Edits, strength: float = 1.0) -> Tensor:
         """Joint labels of one source, edited. See ``LabelSpace.edit``.
 
         Raises:
@@ -416,7 +371,7 @@ class JointLabelSpace:
             inner[own] = value
         part = self.slices[source]
         result = label.clone()
-        result[..., part] = self.spaces[source].edit(label[..., part], inner)
+        result[..., part] = self.spaces[source].edit(label[..., part], inner, strength)
         return result
 
     def split_edits(self, edits: Edits) -> list[tuple[int, dict[str, float]]]:
@@ -447,11 +402,138 @@ class JointLabelSpace:
         return JointLabelSpace([LabelSpace.from_plain(p) for p in plain])
 
 
-def parse_edits(text: str) -> dict[str, float]:
-    """``"Blond_Hair,Young=0,Male=0.5"`` as edits; a bare name means 1.
+class Way(NamedTuple):
+    """Where an edit goes, and how far.
+
+    Attributes:
+        on: towards the label set; otherwise towards the label cleared.
+        strength: share of the way from the image's own labels, in [0, 1].
+    """
+
+    on: bool
+    strength: float = 1.0
+
+    @property
+    def value(self) -> float:
+        """The value of an edit that means this, see ``way``; a clearing in full is 0."""
+        if self.on:
+            return self.strength
+        return 0.0 if self.strength == 1 else -self.strength
+
+
+def way(name: str, value: float) -> Way:
+    """What the value of an edit means.
+
+    Above 0: so far towards the label set (``Male=1``, ``Male=0.5``). Below 0: so far towards the
+    label cleared (``Male=-0.5``). 0 is short for -1: cleared.
 
     Raises:
-        UserError: an empty part, a value that is no number in [0, 1], a label named twice.
+        UserError: a value outside [-1, 1].
+    """
+    if not -1 <= value <= 1:
+        raise UserError(
+            f"'{name}={value:g}': a label's value lies between 0 and 1, or between -1 and 0 for a "
+            "part of the way to its absence."
+        )
+    return Way(True, float(value)) if value > 0 else Way(False, float(-value or 1.0))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Where the labels of one side are on the other.
+
+    Attributes:
+        needed: index of the space that needs its labels found.
+        known: index of the space where they are.
+        columns: for each label of the needed space its place in the joint labels of the other
+            side; None where it is not there (classes only, where that is allowed).
+    """
+
+    needed: int
+    known: int
+    columns: tuple[int | None, ...]
+
+    @property
+    def places(self) -> list[int]:
+        """``columns`` where every label has been found."""
+        return [column for column in self.columns if column is not None]
+
+    def take(self, joint: Tensor) -> Tensor:
+        """The needed labels ``(..., L)`` out of joint labels, logits or the like ``(..., K)``.
+
+        A label that is not there is 0.
+        """
+        found = joint.new_zeros(*joint.shape[:-1], len(self.columns))
+        here = [i for i, column in enumerate(self.columns) if column is not None]
+        found[..., here] = joint[..., self.places]
+        return found
+
+
+def match(
+    needed: JointLabelSpace,
+    known: JointLabelSpace,
+    needs: str,
+    has: str,
+    some_classes: bool = False,
+) -> Match:
+    """Brings the labels of two sides together by name: model and data, model and judge.
+
+    Looks for one space of either side such that the known one has all labels of the needed one, in
+    any order. Of several pairs the one whose spaces have the same name is meant.
+
+    Args:
+        needed: the side whose labels must be found, such as the model's, or one space of it.
+        known: the side that has labels, such as the judge's.
+        needs: what the first side is called, such as ``the model``.
+        has: the same of the second.
+        some_classes: of a categorical space some of the classes are enough.
+
+    Raises:
+        UserError: no pair fits, or several do; shows the labels of both sides.
+    """
+    pairs = [(a, b) for a in range(len(needed.spaces)) for b in range(len(known.spaces))]
+    named = [(a, b) for a, b in pairs if needed.spaces[a].name == known.spaces[b].name]
+    if len(needed.spaces) > 1 and named:
+        # Another space would be another mask vector: the one of that name, or none.
+        pairs = named
+
+    def fits(a: int, b: int) -> bool:
+        wanted, there = set(needed.spaces[a].names), set(known.spaces[b].names)
+        if some_classes and needed.spaces[a].categorical:
+            return bool(wanted & there)
+        return wanted <= there
+
+    fitting = [pair for pair in pairs if fits(*pair)]
+    fitting = [pair for pair in fitting if pair in named] or fitting
+    if len(fitting) != 1:
+        sides = (
+            f"{needs} needs {_shown(needed)}, and {has} has {_shown(known)}: "
+            "give both of the same labels"
+        )
+        if fitting:
+            raise UserError(f"several label spaces fit each other: {sides}, in spaces of one name.")
+        first = needed.spaces[pairs[0][0]].names
+        there = {n for _, b in pairs for n in known.spaces[b].names}
+        missing = ", ".join(n for n in first if n not in there) if len(needed.spaces) == 1 else ""
+        lacks = f" ({missing} is missing)" if missing else ""
+        raise UserError(f"{sides}{lacks}.")
+    a, b = fitting[0]
+    there, start = known.spaces[b], known.slices[b].start
+    columns = tuple(
+        start + there.index(n) if n in there.names else None for n in needed.spaces[a].names
+    )
+    return Match(a, b, columns)
+
+
+def _shown(labels: JointLabelSpace) -> str:
+    return "; ".join(f"'{space.name}' ({', '.join(space.names)})" for space in labels.spaces)
+
+
+def parse_edits(text: str) -> dict[str, float]:
+    """``"Blond_Hair,Young=0,Male=0.5"`` as edits, see ``way``; a bare name means 1.
+
+    Raises:
+        UserError: an empty part, a value that is no number in [-1, 1], a label named twice.
     """
     edits: dict[str, float] = {}
     for part in text.split(","):
@@ -462,8 +544,8 @@ def parse_edits(text: str) -> dict[str, float]:
             number = float(value) if sign else 1.0
         except ValueError:
             number = float("nan")
-        if not 0 <= number <= 1:
-            raise UserError(f"'{part.strip()}': the value must be a number from 0 to 1.")
+        if not -1 <= number <= 1:
+            raise UserError(f"'{part.strip()}': the value must be a number from -1 to 1.")
         if name in edits:
             raise UserError(f"'{name}' is given twice in '{text}': keep one.")
         edits[name] = number

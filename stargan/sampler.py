@@ -62,7 +62,7 @@ class Sampler:
         """
         place = find_device(device)
         parts = open_parts(path, "sampler")
-        return cls(parts.networks["generator"].to(place), parts.size, parts.training, batch_size)
+        return cls(parts.need("sample").to(place), parts.size, parts.training, batch_size)
 
     @property
     def noise_size(self) -> int:

@@ -17,8 +17,10 @@ from stargan.images import (
     open_image,
     save_animation,
     save_png,
+    to_float,
     to_pil,
     to_tensor,
+    to_uint8,
 )
 
 
@@ -255,3 +257,18 @@ def test_save_png_where_a_file_is_in_the_way(tmp_path: Path) -> None:
 
 def test_the_captions_are_set_in_a_real_font() -> None:
     assert isinstance(ImageFont.load_default(13), ImageFont.FreeTypeFont)
+
+
+def test_every_byte_becomes_the_same_float_everywhere() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8)
+    values = to_float(pixels)
+    assert torch.equal(values, pixels.float().div(127.5).sub(1))
+    assert values.dtype == torch.float32
+    assert (values[0], values[-1]) == (-1, 1)
+    assert pixels.tolist() == list(range(256)), "the input is left alone"
+    assert torch.equal(to_uint8(values), pixels)
+    image = noise(4, 6)
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    assert torch.equal(to_tensor(image), to_float(planes))
+    with pytest.raises(TypeError, match="float32"):
+        to_float(values)

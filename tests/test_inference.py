@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stargan.contracts import UserError
-from stargan.export import Model
+from stargan.export import Framing, Model, conditional
+from stargan.export.rules import Conditional
 from stargan.images import crop_resize, to_pil, to_tensor
 from stargan.inference import Translator
 from stargan.labels import JointLabelSpace, LabelSpace
@@ -51,10 +52,10 @@ def spy(
     logits: list[float] | None, *spaces: LabelSpace, batch_size: int = 16, crop: int | None = None
 ) -> Translator:
     labels = JointLabelSpace(spaces or (FACES,))
-    crops = {s.name: crop for s in labels.spaces}
-    classifier = None if logits is None else Reads(logits)
-    model = Model(WritesCondition(), classifier, labels, (32, 32), crops, {})
-    return Translator(model, batch_size)
+    framing = Framing((32, 32), 3, {s.name: crop for s in labels.spaces})
+    reader = None if logits is None else Reads(logits)
+    rule = Conditional(labels, conditional("spy"), {"spy": WritesCondition()})
+    return Translator(Model(rule, reader, labels, framing, {}), batch_size)
 
 
 def told(result: Tensor, size: int = 5, row: int = 0) -> list[float]:
@@ -121,6 +122,11 @@ def test_strength() -> None:
     assert told(t(IMAGE, "Black_Hair=0.25")) == [0.25, 0.75, 0, 0, 1]
     assert told(t(IMAGE, "Black_Hair,Young=0", strength=0.25)) == [0.25, 0.75, 0, 0, 0.75]
     assert told(t(IMAGE, "Black_Hair,Young=0", strength=0)) == [0, 1, 0, 0, 1]
+    # Part of the way to what is there already: it stays. Below 0: part of the way to its absence.
+    assert told(t(IMAGE, "Blond_Hair=0.25,Young=0.5")) == [0, 1, 0, 0, 1]
+    assert told(t(IMAGE, "Young=-0.25,Male=-0.5")) == [0, 1, 0, 0, 0.75]
+    assert told(t(IMAGE, "Young=-1")) == told(t(IMAGE, "Young=0")) == [0, 1, 0, 0, 0]
+    assert told(t(IMAGE, "Black_Hair=0.5", strength=0.5)) == [0.25, 0.75, 0, 0, 1]
     with pytest.raises(UserError, match="strength"):
         t(IMAGE, "Male", strength=1.5)
     moods = spy([0.0, 1, -1], MOODS)
@@ -178,7 +184,7 @@ def test_a_list_of_edits() -> None:
     t = spy(LOGITS, batch_size=2)
     steps = t(IMAGE, ["Male=0", "Male=0.5", {"Male": 1}])
     assert [told(x)[3] for x in steps] == [0, 0.5, 1]
-    assert t.model.generator.batches == [2, 1]
+    assert t.model.rule.networks["spy"].batches == [2, 1]
     mixed = t(torch.stack([IMAGE, IMAGE]), ["Male", "Young=0"], [None, "Male"])
     assert [told(x) for x in mixed] == [[0, 1, 0, 1, 1], [0, 1, 0, 1, 0]]
     assert [type(x) for x in t(photo(), ["Male", "Young"])] == [Image.Image] * 2
@@ -281,7 +287,7 @@ def test_photos_are_framed_as_in_training_or_as_large_as_they_can_be() -> None:
 def test_low_level_is_the_contract() -> None:
     t = spy(LOGITS)
     label = torch.tensor([[1.0, 0, 0, 0, 1]])
-    out = t.translate(IMAGE[None], label, torch.zeros(1, dtype=torch.long))
+    out = t.translate(IMAGE[None], 1 - label, label, torch.zeros(1, dtype=torch.long))
     assert told(out[0]) == [1, 0, 0, 0, 1]
     assert t.spaces == JointLabelSpace([FACES])
     assert t.image_size == (32, 32)

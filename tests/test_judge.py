@@ -9,9 +9,9 @@ import torch
 
 from stargan import networks
 from stargan.contracts import UserError
-from stargan.export import describe, save_export
+from stargan.export import describe, reads, save_export
 from stargan.judge import Judge, open_judge
-from stargan.labels import JointLabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import FACES, MOODS, settings, write_export
 
 LABELS = JointLabelSpace([FACES, MOODS])
@@ -25,12 +25,11 @@ def write_judge(path: Path, labels: JointLabelSpace = LABELS, size: int = 32) ->
         "channels": 4,
     }
     about = describe(
-        network=None,
-        classifier=plain,
+        networks={"classifier": plain},
+        roles={"read": reads("classifier")},
         labels=labels,
         image={"size": [size, size], "crop": {labels.spaces[0].name: 30}},
         training={"steps": 7},
-        kind="classifier",
     )
     save_export(path, {"classifier": networks.build(plain)}, about)
     return path
@@ -63,12 +62,16 @@ def test_images_are_resized_with_antialiasing() -> None:
     assert torch.equal(judge.prepare(own), own)
 
 
-def test_the_space_of_a_model_is_found_by_its_labels() -> None:
+def test_the_labels_of_a_model_are_found_by_name() -> None:
     judge = Judge(torch.nn.Conv2d(3, 1, 1), LABELS, (8, 8))
-    assert judge.space_of(JointLabelSpace([MOODS]), 0) == 1
-    other = JointLabelSpace([type(MOODS)(("calm", "wild"), categorical=True, name="moods")])
-    with pytest.raises(UserError, match="calm, wild"):
-        judge.space_of(other, 0)
+    assert judge.match(MOODS).places == [5, 6, 7]
+    assert judge.match(LabelSpace(MOODS.names[::-1], categorical=True)).places == [7, 6, 5]
+    assert judge.column(FACES, "Male") == 3
+    other = LabelSpace(("calm", "wild"), categorical=True, name="moods")
+    with pytest.raises(UserError, match=r"calm, wild.*happy, sad, neutral"):
+        judge.match(other)
+    with pytest.raises(UserError, match="calm is missing"):
+        judge.column(other, "calm")
 
 
 def test_what_is_no_judge_is_refused(tmp_path: Path) -> None:

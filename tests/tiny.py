@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 from stargan import networks
-from stargan.export import describe, save_export
+from stargan.export import conditional, describe, reads, save_export
+from stargan.export.description import without
 from stargan.labels import JointLabelSpace, LabelSpace
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair")
@@ -23,26 +24,30 @@ def settings(*spaces: LabelSpace, size: int = 32, crop: int | None = None) -> di
     labels = JointLabelSpace(spaces or (FACES,))
     tiny = {"image_size": size, "channels": 8}
     return describe(
-        {
-            "_target_": "stargan.networks.stargan.Generator",
-            "condition_size": labels.condition_size,
-            "blocks": 1,
-            **tiny,
+        networks={
+            "generator": {
+                "_target_": "stargan.networks.stargan.Generator",
+                "condition_size": labels.condition_size,
+                "blocks": 1,
+                **tiny,
+            },
+            "classifier": {
+                "_target_": "stargan.networks.stargan.Discriminator",
+                "label_size": labels.size,
+                "layers": 3,
+                **tiny,
+            },
         },
-        {
-            "_target_": "stargan.networks.stargan.Discriminator",
-            "label_size": labels.size,
-            "layers": 3,
-            **tiny,
-        },
-        labels,
-        {"size": [size, size], "crop": {s.name: crop for s in labels.spaces}},
-        {"method": "stargan", "steps": 0},
+        roles={"translate": conditional("generator"), "read": reads("classifier")},
+        labels=labels,
+        image={"size": [size, size], "crop": {s.name: crop for s in labels.spaces}},
+        training={"method": "stargan", "steps": 0},
     )
 
 
 def tiny_networks(plain: dict[str, Any], seed: int = 0) -> tuple[nn.Module, nn.Module]:
-    generator, classifier = networks.build(plain["network"]), networks.build(plain["classifier"])
+    configs = plain["networks"]
+    generator, classifier = (networks.build(configs[n]) for n in ("generator", "classifier"))
     draws = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in (*generator.parameters(), *classifier.parameters()):
@@ -52,7 +57,7 @@ def tiny_networks(plain: dict[str, Any], seed: int = 0) -> tuple[nn.Module, nn.M
 
 def write_export(path: Path, plain: dict[str, Any], seed: int = 0, classifier: bool = True) -> Path:
     generator, discriminator = tiny_networks(plain, seed)
-    description = plain if classifier else {**plain, "classifier": None}
+    description = plain if classifier else without(plain, "read")
     parts = {"generator": generator} | ({"classifier": discriminator} if classifier else {})
     save_export(path, parts, description)
     return path
@@ -83,6 +88,12 @@ def write_judge(path: Path, *spaces: LabelSpace, size: int = 16) -> Path:
         "channels": 4,
     }
     image = {"size": [size, size], "crop": {s.name: None for s in spaces}}
-    about = describe(None, network, labels, image, {"method": "classifier"}, kind="classifier")
+    about = describe(
+        networks={"classifier": network},
+        roles={"read": reads("classifier")},
+        labels=labels,
+        image=image,
+        training={"method": "classifier"},
+    )
     save_export(path, {"classifier": networks.build(network).eval()}, about)
     return path

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stargan.contracts import Stratum, UserError
 from stargan.labels import LabelSpace
 
 # Streams of random numbers that must not run in step with each other.
-_ORDER, _BALANCE, _FLIP = 0, 1, 2
+_ORDER, _BALANCE, _FLIP, TARGETS, DRAWS = range(5)
 
 
 class Request(NamedTuple):
@@ -25,37 +26,49 @@ class Request(NamedTuple):
     flip: bool
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One source as the sampler sees it: its length and, when balanced, its label cells."""
+class Take(NamedTuple):
+    """Rows of a batch to come: so many of a pool, those of its ``turn``-th time."""
 
-    length: int
+    pool: int
+    turn: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Images that batches take rows from: a source, or a stratum of it."""
+
+    source: int
+    rows: NDArray[np.int64]
     cells: list[list[NDArray[np.int64]]] | None
     orders: dict[int, NDArray[np.int64]] = field(default_factory=dict)
 
 
 class StepSampler:
-    """Batches of requests, one per training step.
+    """Batches of requests, one per training step, each so many rows of one or several pools.
 
     Joint training takes the data sets in turn (paper, section 3.3): the batch of step ``t`` comes
     from source ``t % number of sources``. Where the generator steps on every ``period``-th batch
     and the two numbers have a common divisor, it would see the same sources for ever; there the
     turn is shifted by one as soon as the pattern would repeat.
 
-    Each source walks through a new seeded permutation per epoch; ranks take different parts of it;
-    a source shorter than a batch repeats.
-
     Mixed, every batch takes its part from each of the data sets instead: what learns the statistics
     of its batches (batch norm) must not see one data set at a time.
 
+    With strata, every batch takes ``batch_size`` rows of each stratum, in their order, whatever the
+    data sets they are from.
+
+    Each pool is walked through in a new seeded permutation per epoch; ranks take different parts of
+    it; a pool smaller than a batch repeats.
+
     Balanced, each image is drawn with replacement instead: a label (or exclusive group) at random,
-    one of its values at random, an image with that value at random. So rare labels are as frequent
-    as common ones.
+    one of its values at random, an image of the pool with that value at random. So rare labels are
+    as frequent as common ones.
 
     Args:
         labels: per source its ``(N, L)`` labels.
         spaces: per source its label space.
-        batch_size: images per batch and rank.
+        batch_size: images per batch and rank; with strata per stratum.
         max_steps: number of steps of the whole training; the sampler ends there.
         start_step: the first step to give, for a resume.
         seed: of order and flips.
@@ -64,6 +77,12 @@ class StepSampler:
         rank, world_size: which process this is, of how many.
         period: discriminator steps per generator step.
         mixed: see above; the batch size must be a multiple of the number of sources.
+        strata: see above.
+        attempt: how often the run has gone back to an earlier step: other numbers from the same
+            seed. The epoch that it comes back to begins anew in another order.
+
+    Raises:
+        UserError: a stratum of a source, label or value that does not exist, or without images.
     """
 
     def __init__(
@@ -80,16 +99,23 @@ class StepSampler:
         world_size: int = 1,
         period: int = 1,
         mixed: bool = False,
+        strata: Sequence[Stratum] = (),
+        attempt: int = 0,
     ) -> None:
         self._period = period
         self._mixed = mixed
-        self._sources = [
-            _Source(len(rows), label_cells(space, rows) if balance else None)
-            for rows, space in zip(labels, spaces, strict=True)
-        ]
+        self._strata = bool(strata)
+        self._pools = []
+        for stratum in strata or [Stratum(number, {}) for number in range(len(labels))]:
+            rows = stratum_rows(stratum, labels, spaces)
+            number = stratum.source
+            cells = label_cells(spaces[number], labels[number][rows]) if balance else None
+            # The cells of the pool's own rows, as rows of the source.
+            own = cells and [[rows[cell] for cell in group] for group in cells]
+            self._pools.append(_Pool(number, rows, own))
         self._batch_size = batch_size
         self._max_steps, self._start_step = max_steps, start_step
-        self._seed, self._flip = seed, flip
+        self._seed, self._flip, self._attempt = seed, flip, attempt
         self._rank, self._world_size = rank, world_size
 
     def __len__(self) -> int:
@@ -102,52 +128,93 @@ class StepSampler:
 
     def batch(self, step: int) -> list[Request]:
         """The requests of one step."""
-        count = len(self._sources)
-        if self._mixed:
-            share = self._batch_size // count
-            rows = [(number, i) for number in range(count) for i in self._rows(number, step, share)]
-        else:
-            number = self.source(step)
-            rows = [(number, i) for i in self._rows(number, step // count, self._batch_size)]
-        rng = np.random.default_rng([self._seed, _FLIP, step, self._rank])
-        flips = rng.random(self._batch_size) < self._flip
+        takes = self.takes(step)
+        rows = [(self._pools[t.pool].source, i) for t in takes for i in self._rows(*t)]
+        flips = self._rng(_FLIP, step, self._rank).random(len(rows)) < self._flip
         return [Request(*row, bool(f)) for row, f in zip(rows, flips, strict=True)]
 
-    def _rows(self, number: int, turn: int, count: int) -> list[int]:
-        """The images of a source that come in its ``turn``-th batch."""
-        source = self._sources[number]
-        if source.cells is not None:
-            return self._balanced(source.cells, number, turn, count)
-        first = (turn * self._world_size + self._rank) * count
-        return [self._walk(number, first + i) for i in range(count)]
+    def takes(self, step: int) -> list[Take]:
+        """From which pools the rows of a step's batch come."""
+        count = len(self._pools)
+        if self._strata:
+            return [Take(pool, step, self._batch_size) for pool in range(count)]
+        if self._mixed:
+            return [Take(pool, step, self._batch_size // count) for pool in range(count)]
+        return [Take(self.source(step), step // count, self._batch_size)]
+
+    def key(self, stream: int, step: int) -> list[int]:
+        """What seeds another stream of random numbers for the batch of a step of this rank."""
+        return [self._seed, stream, self._attempt, step, self._rank]
 
     def source(self, step: int) -> int:
-        """The source of a step's batch; each comes once in every round over all of them."""
-        count = len(self._sources)
+        """The source whose turn a step is; each comes once in every round over all of them."""
+        count = len(self._pools)
         shift = step // lcm(self._period, count) if gcd(self._period, count) > 1 else 0
         return (step + shift) % count
 
+    def _rng(self, stream: int, *place: int) -> np.random.Generator:
+        # The first attempt has no number: runs of before there were any go on alike.
+        again = [self._attempt] if self._attempt else []
+        return np.random.default_rng([self._seed, stream, *place, *again])
+
+    def _rows(self, number: int, turn: int, count: int) -> list[int]:
+        """The images of a pool that come in its ``turn``-th batch."""
+        pool = self._pools[number]
+        if pool.cells is not None:
+            return self._balanced(pool.cells, number, turn, count)
+        first = (turn * self._world_size + self._rank) * count
+        return [self._walk(number, first + i) for i in range(count)]
+
     def _walk(self, number: int, position: int) -> int:
-        """The image at a position of a source's endless walk."""
-        source = self._sources[number]
-        epoch, place = divmod(position, source.length)
-        if epoch not in source.orders:
-            # A batch may straddle two epochs (many, when the source is short): keep two orders.
-            while len(source.orders) > 1:
-                source.orders.pop(next(iter(source.orders)))
-            rng = np.random.default_rng([self._seed, _ORDER, number, epoch])
-            source.orders[epoch] = rng.permutation(source.length)
-        return int(source.orders[epoch][place])
+        """The image at a position of a pool's endless walk."""
+        pool = self._pools[number]
+        epoch, place = divmod(position, len(pool.rows))
+        if epoch not in pool.orders:
+            # A batch may straddle two epochs (many, when the pool is small): keep two orders.
+            while len(pool.orders) > 1:
+                pool.orders.pop(next(iter(pool.orders)))
+            order = self._rng(_ORDER, number, epoch).permutation(len(pool.rows))
+            pool.orders[epoch] = pool.rows[order]
+        return int(pool.orders[epoch][place])
 
     def _balanced(
         self, cells: list[list[NDArray[np.int64]]], number: int, turn: int, count: int
     ) -> list[int]:
-        rng = np.random.default_rng([self._seed, _BALANCE, number, turn, self._rank])
+        rng = self._rng(_BALANCE, number, turn, self._rank)
         rows = []
         for _ in range(count):
             group = cells[rng.integers(len(cells))]
             rows.append(int(rng.choice(group[rng.integers(len(group))])))
         return rows
+
+
+def stratum_rows(
+    stratum: Stratum, labels: Sequence[Tensor], spaces: Sequence[LabelSpace]
+) -> NDArray[np.int64]:
+    """The images of a stratum, as rows of its source.
+
+    Args:
+        labels: per source its ``(N, L)`` labels.
+        spaces: per source its label space.
+
+    Raises:
+        UserError: a source, label or value that does not exist, or no image is like that.
+    """
+    if not 0 <= stratum.source < len(spaces):
+        raise UserError(f"data set {stratum.source} does not exist: there are {len(spaces)}.")
+    space, table = spaces[stratum.source], labels[stratum.source].numpy() > 0.5
+    fits = np.ones(len(table), dtype=bool)
+    for name, value in stratum.where.items():
+        if value not in (0, 1):
+            raise UserError(f"'{name}={value}': an image has a label or not, 1 or 0.")
+        fits &= table[:, space.index(name)] == bool(value)
+    if not fits.any():
+        wanted = " and ".join(f"{name}={value}" for name, value in stratum.where.items())
+        raise UserError(
+            f"no training image of '{space.name}' has {wanted or 'any labels'}: every batch takes "
+            "some of them, so choose other labels or add such images."
+        )
+    return np.flatnonzero(fits)
 
 
 def label_cells(space: LabelSpace, labels: Tensor) -> list[list[NDArray[np.int64]]]:

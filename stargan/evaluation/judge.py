@@ -21,7 +21,7 @@ from stargan import images, networks
 from stargan.contracts import LabeledImages, Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.synthetic_faces import default_cache
-from stargan.export import describe, save_export
+from stargan.export import describe, reads, save_export
 from stargan.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace
 from stargan.losses.domain import domain_loss
@@ -127,15 +127,15 @@ def cached_judge(
         except UserError:
             path.unlink()  # torn or from another version: train it again
     judge = train_judge(data, size, progress=progress)
+    name = "classifier"
     about = describe(
-        network=None,
-        classifier=description(judge.labels),
+        networks={name: description(judge.labels)},
+        roles={"read": reads(name)},
         labels=judge.labels,
         image={"size": list(judge.size), "crop": judge.crops},
         training=judge.training,
-        kind="classifier",
     )
-    save_export(path, {"classifier": judge.network}, about)
+    save_export(path, {name: judge.network}, about)
     return judge
 
 

@@ -126,7 +126,7 @@ def locate_labels(
     cam.check_maps(judge)
     number = list(data.test).index(name)
     space = data.labels.spaces[number]
-    own = judge.space_of(data.labels, number)
+    columns = judge.match(space).places
     prepared = data.test[name]
     if prepared.about_regions() is None:
         own_files = isinstance(prepared.images, RegionImages)
@@ -135,13 +135,12 @@ def locate_labels(
             f"'{name}' does not say where its labels are: {files}take data whose regions are "
             "known, as data=attributes."
         )
-    offset = judge.labels.slices[own].start
     indices = data.test_indices(name)
     cases: list[Case] = []
     done = unknown = cut = 0
     for batch in data.test_batches(name, batch_size):
         joint, maps = (t.cpu() for t in cam.logits_and_maps(judge, batch.image, relative=True))
-        logits = joint[:, judge.labels.slices[own]]
+        logits = joint[:, columns]
         size = (batch.image.shape[-2], batch.image.shape[-1])
         truth = batch.label[:, data.labels.slices[number]]
         for row, index in enumerate(indices[done : done + len(truth)]):
@@ -154,7 +153,7 @@ def locate_labels(
                 if not region.boxes:
                     cut += 1
                     continue
-                heat = cam.enlarge(maps[row, offset + i][None], size)
+                heat = cam.enlarge(maps[row, columns[i]][None], size)
                 label = space.names[i]
                 group = [space.index(n) for n in space.group_of(label)]
                 rank = (

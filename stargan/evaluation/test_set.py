@@ -18,7 +18,7 @@ from stargan.contracts import CounterfactualImages, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.prepared import PreparedImages
 from stargan.data.synthetic_faces import is_drawn
-from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 
 NEUTRAL = "neutral"
 """The class from which the paper translates expressions (section 5.4)."""
@@ -85,17 +85,17 @@ class TestSet:
         self.name = source
         self.test, self.reference = data.test[source], data.train[source]
         own = self.test.images.space
-        self.index = match_space(own, labels)
+        found = meet(own, labels, source)
+        self.index = found.needed
         self.space = labels.spaces[self.index]
         self.notes: list[str] = []
-        table = label_table(own, self.space, source)
-        self.rows, self.labels = self._choose(self.test, table, count, "test")
+        self.rows, self.labels = self._choose(self.test, found, count, "test")
         about = self.test.about_regions()
         self.knows_regions = about is not None
         if about is not None and not is_drawn(self.test.images):
             self.notes.append(f"What a label of {source} concerns is {about}.")
         self.reference_rows, self.reference_labels = self._choose(
-            self.reference, table, len(self.rows), "training"
+            self.reference, found, len(self.rows), "training"
         )
 
     def __len__(self) -> int:
@@ -165,9 +165,9 @@ class TestSet:
         return images.to_tensor(images.crop_resize(drawn, self.test.size))
 
     def _choose(
-        self, split: PreparedImages, table: Tensor, count: int | None, words: str
+        self, split: PreparedImages, found: Match, count: int | None, words: str
     ) -> tuple[Tensor, Tensor]:
-        labels = split.images.labels.float() @ table
+        labels = found.take(split.images.labels.float())
         use = torch.arange(len(labels))
         if self.space.categorical:
             use = torch.nonzero(labels.sum(1) > 0.5).squeeze(1)
@@ -192,6 +192,18 @@ class TestSet:
         return use, labels[use]
 
 
+def meet(own: LabelSpace, labels: JointLabelSpace, source: str) -> Match:
+    """Which of a model's label spaces a data set belongs to, and where its labels are in the data.
+
+    Classes that the data lack are left out, all else must be there.
+
+    Raises:
+        UserError: none of the model's spaces fits, or several; shows both sides.
+    """
+    known = JointLabelSpace([own])
+    return match(labels, known, "the model", f"the data set '{source}'", some_classes=True)
+
+
 def wanted(space: LabelSpace, label: Tensor, wish: Wish) -> tuple[Tensor, Tensor]:
     """Who is asked, and for what.
 
@@ -207,50 +219,6 @@ def wanted(space: LabelSpace, label: Tensor, wish: Wish) -> tuple[Tensor, Tensor
     ask = (label[:, wish.label] != wish.value) & (target[:, wish.label] == wish.value)
     rows = torch.nonzero(ask).squeeze(1)
     return rows, target[rows]
-
-
-def match_space(own: LabelSpace, labels: JointLabelSpace) -> int:
-    """Which of a model's label spaces a data set belongs to: by name, else by its labels.
-
-    Raises:
-        UserError: none of them, or several.
-    """
-    by_name = [i for i, space in enumerate(labels.spaces) if space.name == own.name]
-    if by_name:
-        return by_name[0]
-    known = set(own.names)
-    fits = [
-        i
-        for i, space in enumerate(labels.spaces)
-        if (known & set(space.names) if space.categorical else known >= set(space.names))
-    ]
-    if len(fits) != 1:
-        what = "several" if fits else "none"
-        raise UserError(
-            f"the labels of the data ({', '.join(own.names)}) fit {what} of the model's label "
-            f"spaces ({'; '.join(', '.join(s.names) for s in labels.spaces)}): give data= of the "
-            "labels that the model was trained on."
-        )
-    return fits[0]
-
-
-def label_table(own: LabelSpace, wanted: LabelSpace, source: str) -> Tensor:
-    """``(L of the data, L of the model)``: labels of one times it are labels of the other.
-
-    Raises:
-        UserError: a label that stands alone in the model is not among the data's.
-    """
-    missing = [n for n in wanted.names if n not in own.names]
-    if missing and (not wanted.categorical or len(missing) == wanted.size):
-        raise UserError(
-            f"the data '{source}' have no label {', '.join(missing)}, which the model needs: they "
-            f"have {', '.join(own.names)}."
-        )
-    table = torch.zeros(own.size, wanted.size)
-    for j, name in enumerate(wanted.names):
-        if name in own.names:
-            table[own.index(name), j] = 1
-    return table
 
 
 def _stack(split: PreparedImages, rows: Sequence[int]) -> Tensor:

@@ -76,34 +76,6 @@ class Instruments:
         return found
 
 
-def judge_columns(judge: Judge, space: LabelSpace, name: str) -> Tensor:
-    """Which of a judge's logits are the labels of a model's space.
-
-    Raises:
-        UserError: the judge cannot read some of them.
-    """
-    fits = [
-        (own, part)
-        for own, part in zip(judge.labels.spaces, judge.labels.slices, strict=True)
-        if set(space.names) <= set(own.names)
-    ]
-    fits = [pair for pair in fits if pair[0].name == space.name] or fits
-    if len(fits) > 1:
-        named = ", ".join(own.name for own, _ in fits)
-        raise UserError(
-            f"several label spaces of the judge {name} ({named}) have the labels of "
-            f"'{space.name}': give a judge of which one is named like it."
-        )
-    if not fits:
-        known = "; ".join(", ".join(own.names) for own in judge.labels.spaces)
-        raise UserError(
-            f"the judge {name} reads {known}, but the model changes {', '.join(space.names)}: "
-            "give a judge that was trained on all of the model's labels."
-        )
-    own, part = fits[0]
-    return torch.tensor([part.start + own.index(n) for n in space.names])
-
-
 def judge_instruments(judge: Judge, space: LabelSpace, name: str) -> Instruments:
     """The judge alone as the instrument for everything."""
 
@@ -112,7 +84,7 @@ def judge_instruments(judge: Judge, space: LabelSpace, name: str) -> Instruments
 
     return Instruments(
         judge=judge,
-        columns=judge_columns(judge, space, name),
+        columns=torch.tensor(judge.match(space, f"the judge {name}").places),
         features=FeatureNetwork(name, read),
         distance=None,
         distance_name=f"features of {name}",
@@ -260,7 +232,8 @@ def _measure(
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         source = torch.full((len(rows),), test.index)
-        made = translate(image, translate.labels.expand(target, test.index), source)
+        joint = [translate.labels.expand(t, test.index) for t in (label, target)]
+        made = translate(image, *joint, source)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
         pixels = change(fake, image)
@@ -287,7 +260,7 @@ def _measure(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = translate(made, translate.labels.expand(label, test.index), source)
+            back = translate(made, *reversed(joint), source)
             part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
         parts.append(part)
     named = {f"real.{k}": v for k, v in real.items()}

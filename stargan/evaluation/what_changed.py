@@ -127,17 +127,18 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     image, label = test.images(every[chosen].tolist()), records.real["label"][chosen]
     columns, shown = ["input"], [image]
     source = torch.full((len(image),), test.index)
+    own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
         joint = translate.labels.expand(target, test.index)
-        shown.append(translate(image, joint, source).float().cpu())
+        shown.append(translate(image, own, joint, source).float().cpu())
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))
     ]
     names = [
-        f"{test.test.images.name(int(i))}\n{test.space.describe(own) or 'no label'}"
-        for i, own in zip(every[chosen], label, strict=True)
+        f"{test.test.images.name(int(i))}\n{test.space.describe(row) or 'no label'}"
+        for i, row in zip(every[chosen], label, strict=True)
     ]
     words = "Test images drawn at random, translated to every label."
     return Pictures("Random cases", columns, rows, names, words)
@@ -165,9 +166,9 @@ def _cases(
 ) -> Pictures:
     fake = {k: v[list(rows)] for k, v in records.fake.items()}
     image = test.images(fake["row"].tolist())
-    joint = translate.labels.expand(fake["target"], test.index)
+    own, target = (translate.labels.expand(fake[k], test.index) for k in ("label", "target"))
     source = torch.full((len(image),), test.index)
-    after = rounded(translate(image, joint, source).float().cpu())
+    after = rounded(translate(image, own, target, source).float().cpu())
     wishes = [test.wishes[int(w)] for w in fake["wish"]]
     label = torch.tensor([int(tools.columns[w.label]) for w in wishes])
     table = changed_rows(judge, image, after, label)
@@ -179,9 +180,9 @@ def _cases(
             row.append(truth)
     read = test.space.read(fake["logits"])
     names = [
-        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(own) or 'no label'}; "
+        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(found) or 'no label'}; "
         f"{test.test.images.name(int(i))}"
-        for wish, own, i in zip(wishes, read, fake["row"], strict=True)
+        for wish, found, i in zip(wishes, read, fake["row"], strict=True)
     ]
     return Pictures(heading, columns, table, names, words)
 

@@ -9,6 +9,12 @@ from pathlib import PurePath
 from stargan.contracts import Plain
 from stargan.labels import JointLabelSpace
 
+_KINDS = {
+    "conditional": "A StarGAN generator: one network that changes",
+    "by_target": "A network for each target, which together change",
+    "by_change": "A network for each change, which together change",
+    "encoded": "An encoder and a conditional generator, which change",
+}
 _FORMATS = {
     ".safetensors": "weights; opened by `stargan`",
     ".onnx": "a graph; opened by `stargan` or by onnxruntime alone",
@@ -47,8 +53,8 @@ def model_card(
         "",
         f"# Image-to-image translation: {', '.join(labels.names)}",
         "",
-        "A StarGAN generator: one network that changes the labels below on a photo, made with the "
-        "Python package `stargan`.",
+        f"{_KINDS[description['roles']['translate']['rule']]} the labels below on a photo, made "
+        "with the Python package `stargan`.",
         "",
         "| | |",
         "|---|---|",
@@ -63,16 +69,15 @@ def model_card(
             for group in space.groups
             if not space.categorical
         )
-        crop = (description["image"].get("crop") or {}).get(space.name)
+        crop = description["image"]["framing"]["crop"].get(space.name)
         cropped = f"; training photos were cropped to {crop} pixels" if crop else ""
         lines.append(
             f"| labels `{space.name}` | {', '.join(space.names)} ({kind}{exclusive}{cropped}) |"
         )
-    reads = "by its own classifier" if description["classifier"] else "not at all: give them"
+    reads = "by a network of its own" if "read" in description["roles"] else "not at all: give them"
     lines.append(f"| reads a photo's own labels | {reads} |")
-    for part in "network", "classifier":
-        if description[part]:
-            lines.append(f"| {part} | `{json.dumps(description[part])}` |")
+    for name, config in description["networks"].items():
+        lines.append(f"| {name} | `{json.dumps(config)}` |")
     for key, value in description["training"].items():
         words = value if isinstance(value, (str, int, float)) else json.dumps(value)
         lines.append(f"| {key} | {words} |")

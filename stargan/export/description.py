@@ -1,54 +1,166 @@
-"""What an exported model says of itself, whatever the format of its file."""
+"""What a model says of itself, whatever the format of its file: plain data, made and checked here.
+
+::
+
+    {"format": 2,
+     "kind": "translator", "sampler" or "classifier",
+     "networks": {name: {"_target_": "stargan.networks....", **arguments}},
+     "roles": {"translate": a rule, see ``rules``,
+               "read": {"networks": [name]},       image -> label logits, alone or last of a tuple
+               "sample": {"networks": [name]}},    noise -> image
+     "labels": JointLabelSpace.to_plain(),
+     "image": {"size": [height, width], "channels": 3 or 1,
+               "framing": {"crop": {space name: pixels or null}, "resize": "bilinear",
+                           "range": [-1, 1]}},
+     "training": {method, experiment, steps, version, date}}
+
+A network's name is the prefix of its tensors. Nobody asks for a network by its name, but for what
+has a role; a role's networks are told by ``networks``, whatever else it says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from PIL import Image
+from torch import nn
+
+from stargan import images
 from stargan.contracts import Plain, UserError
+from stargan.export.rules import Newer, conditional, make_rule
 from stargan.labels import JointLabelSpace
 
-FORMAT = 1
+FORMAT = 2
 PRODUCTS = {
     "translator": "generator.safetensors",
     "sampler": "generator.safetensors",
     "classifier": "classifier.safetensors",
 }
 """What a run folder's exported file is called, by the kind of model."""
+ROLES = {"translator": "translate", "sampler": "sample", "classifier": "read"}
+"""The role that makes a model of a kind. A translator may also read."""
+RESIZE, RANGE = "bilinear", [-1, 1]
+"""How images become what the networks see, see ``images.frame`` and ``images.to_tensor``."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How images are brought before the networks.
+
+    Attributes:
+        size: ``(height, width)``.
+        channels: 3, or 1 for grey.
+        crops: the training's centre crop for each label space, in pixels or None.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    crops: dict[str, int | None]
+
+    def prepare(self, photo: Image.Image) -> Image.Image:
+        """A photo as the networks see it, see ``images.frame``."""
+        return images.frame(photo, self.size, self.crops.values())
+
+
+class Checked(NamedTuple):
+    """A description that holds: itself in today's format, labels and framing."""
+
+    plain: Plain
+    labels: JointLabelSpace
+    framing: Framing
+
+
+def reads(network: str) -> Plain:
+    """The role of a network that reads labels off images."""
+    return {"networks": [network]}
+
+
+def samples(network: str) -> Plain:
+    """The role of a network that makes images from noise."""
+    return {"networks": [network]}
 
 
 def describe(
-    network: Mapping[str, Any] | None,
-    classifier: Mapping[str, Any] | None,
+    *,
+    networks: Mapping[str, Mapping[str, Any]],
+    roles: Mapping[str, Mapping[str, Any]],
     labels: JointLabelSpace,
     image: Mapping[str, Any],
     training: Mapping[str, Any],
-    kind: str = "translator",
 ) -> Plain:
-    """The dictionary that opens a model again; plain data.
+    """The dictionary that opens a model again: the only function that makes one.
 
     Args:
-        network: ``{"_target_": ..., **arguments}`` that rebuilds the generator; None of a
-            classifier.
-        classifier: the same of what reads labels (of a translator the discriminator), or None.
+        networks: by name ``{"_target_": ..., **arguments}``, which rebuilds the network. The names
+            are the prefixes of their tensors in files.
+        roles: ``{"translate": rules.conditional("generator"), "read": reads("classifier")}``;
+            ``{"sample": samples("generator")}``. The first of translate, sample, read decides
+            what kind of model it is.
         labels: the joint label space.
-        image: ``{"size": [height, width], "crop": {space name: pixels or None}}``.
+        image: ``{"size": [height, width], "crop": {space name: pixels or None}, "channels": 3}``;
+            crops and channels may be left out.
         training: provenance.
-        kind: one of ``PRODUCTS``.
     """
+    crops = dict(image.get("crop") or {})
     return {
         "format": FORMAT,
-        "kind": kind,
-        "network": None if network is None else dict(network),
-        "classifier": None if classifier is None else dict(classifier),
+        "kind": next((kind for kind, role in ROLES.items() if role in roles), None),
+        "networks": {name: dict(config) for name, config in networks.items()},
+        "roles": {role: dict(plain) for role, plain in roles.items()},
         "labels": labels.to_plain(),
-        "image": dict(image),
+        "image": {
+            "size": list(image["size"]),
+            "channels": int(image.get("channels", 3)),
+            "framing": {
+                "crop": {space.name: crops.get(space.name) for space in labels.spaces},
+                "resize": RESIZE,
+                "range": RANGE,
+            },
+        },
         "training": dict(training),
     }
 
 
-def check(plain: Any, where: str) -> tuple[JointLabelSpace, tuple[int, int], dict[str, int | None]]:
-    """Labels, image size and crops of a description, all of it checked.
+def without(plain: Plain, role: str) -> Plain:
+    """A description less a role, and less the networks that only this role needs."""
+    roles = {name: about for name, about in plain["roles"].items() if name != role}
+    kept = {network for about in roles.values() for network in about["networks"]}
+    networks = {name: config for name, config in plain["networks"].items() if name in kept}
+    return {**plain, "networks": networks, "roles": roles}
+
+
+def upgraded(plain: Plain) -> Plain:
+    """A description of format 1 in today's format.
+
+    Format 1 knew ``network`` (the generator) and ``classifier`` (what reads labels), either may be
+    None, and the image's ``crop`` and, of samplers, ``channels``.
+    """
+    old = plain.get("kind", "translator")
+    given = {"generator": plain["network"], "classifier": plain["classifier"]}
+    networks = {name: config for name, config in given.items() if config}
+    roles: dict[str, Plain] = {}
+    if "generator" in networks:
+        rule = samples("generator") if old == "sampler" else conditional("generator")
+        roles[ROLES[old]] = rule
+    if "classifier" in networks:
+        roles["read"] = reads("classifier")
+    described = describe(
+        networks=networks,
+        roles=roles,
+        labels=JointLabelSpace.from_plain(plain["labels"]),
+        image=plain["image"],
+        training=plain["training"],
+    )
+    if described["kind"] != old:
+        raise ValueError(f"a {old} without what makes it one")
+    more = {key: plain[key] for key in plain if key == "precision"}
+    return {**described, **more}
+
+
+def check(plain: Any, where: str) -> Checked:
+    """A description of any format, all of it checked.
 
     Args:
         plain: what a file says of itself.
@@ -57,29 +169,71 @@ def check(plain: Any, where: str) -> tuple[JointLabelSpace, tuple[int, int], dic
     Raises:
         UserError: another format, incomplete, or it contradicts itself.
     """
-    damaged = f"'{where}' is damaged: its description is incomplete or contradicts itself."
+    damaged = f"'{where}' is damaged: its description is incomplete or contradicts itself"
     if not isinstance(plain, dict) or "format" not in plain:
-        raise UserError(damaged)
-    if plain["format"] != FORMAT:
+        raise UserError(f"{damaged}.")
+    if plain["format"] not in (1, FORMAT):
         raise UserError(
             f"'{where}' has format {plain['format']}, this version of stargan reads "
-            f"format {FORMAT}: update stargan, or export the model again."
+            f"formats 1 and {FORMAT}: update stargan, or export the model again."
         )
     try:
-        labels = JointLabelSpace.from_plain(plain["labels"])
-        height, width = (int(n) for n in plain["image"]["size"])
-        given = dict(plain["image"].get("crop") or {})
-        crops = {s.name: int(given[s.name]) if given.get(s.name) else None for s in labels.spaces}
-        sizes = {"condition_size": labels.condition_size, "label_size": labels.size}
-        kind = plain.get("kind", "translator")
-        if kind not in PRODUCTS or not plain["classifier" if kind == "classifier" else "network"]:
-            raise UserError(damaged)
-        for network in plain["network"] or {}, plain["classifier"] or {}:
-            if any(network.get(name, size) != size for name, size in sizes.items()):
-                raise UserError(damaged)
-        dict(plain["training"])
-    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
-        raise UserError(damaged) from error
-    if min(height, width) < 1:
-        raise UserError(damaged)
-    return labels, (height, width), crops
+        if plain["format"] == 1:
+            plain = upgraded(plain)
+        return _checked(plain)
+    except Newer as error:
+        raise UserError(f"'{where}' is not opened: {error}") from error
+    except UserError as error:
+        raise UserError(f"{damaged} ({str(error).rstrip('.')}).") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{damaged}.") from error
+
+
+def _checked(plain: Plain) -> Checked:
+    """See ``check``; raises almost anything that wrong data raise."""
+    labels = JointLabelSpace.from_plain(plain["labels"])
+    networks, roles = plain["networks"], plain["roles"]
+    kind = plain["kind"]
+    if ROLES.get(kind) not in roles:
+        raise UserError(f"nothing in it makes it a {kind}")
+    unknown = sorted(set(roles) - set(ROLES.values()))
+    if unknown:
+        raise Newer(f"the role '{unknown[0]}' is unknown to this version of stargan: update it.")
+    wanted = {name for about in roles.values() for name in about["networks"]}
+    if wanted != set(networks):
+        odd = ", ".join(sorted(wanted ^ set(networks)))
+        raise UserError(f"networks and roles do not name the same: {odd}")
+    sizes = {"condition_size": labels.condition_size, "label_size": labels.size}
+    for name, config in networks.items():
+        if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
+            raise UserError(f"'{name}' is no name for a network")
+        for key, size in sizes.items():
+            if config.get(key, size) != size:
+                raise UserError(f"{key} of {name} is {config[key]}, its labels make it {size}")
+    for role in set(roles) - {"translate"}:
+        if len(roles[role]["networks"]) != 1:
+            raise UserError(f"the role '{role}' takes one network")
+    if "translate" in roles:
+        make_rule(roles["translate"], labels)
+    framing = _framing(plain["image"], labels)
+    dict(plain["training"])
+    return Checked(plain, labels, framing)
+
+
+def _framing(image: Plain, labels: JointLabelSpace) -> Framing:
+    height, width = (int(n) for n in image["size"])
+    channels = int(image["channels"])
+    given = dict(image["framing"])
+    crops = dict(given.pop("crop"))
+    if min(height, width) < 1 or channels not in (1, 3):
+        raise UserError(f"images of {height} x {width} pixels in {channels} channels cannot be")
+    # What this version does not do must not be left out in silence: pictures would be wrong.
+    own = {"resize": RESIZE, "range": RANGE}
+    other = next((key for key, value in given.items() if value not in (None, own.get(key))), None)
+    if other is not None:
+        raise Newer(
+            f"its images are framed by {other}={given[other]}, which this version of stargan does "
+            "not do: update it."
+        )
+    named = {s.name: int(crops[s.name]) if crops.get(s.name) else None for s in labels.spaces}
+    return Framing((height, width), channels, named)

@@ -15,7 +15,7 @@ from stargan.export.writing import write_whole
 
 
 def save_folder(
-    folder: Path, parts: Mapping[str, nn.Module], description: Plain, half: bool = False
+    folder: Path, networks: Mapping[str, nn.Module], description: Plain, half: bool = False
 ) -> Path:
     """Write ``config.json``, ``model.safetensors`` and ``README.md``.
 
@@ -23,14 +23,14 @@ def save_folder(
 
     Args:
         folder: made if it does not exist.
-        parts, description, half: see ``save_export``.
+        networks, description, half: see ``save_export``.
 
     Raises:
         UserError: the place cannot be written to.
     """
     if half:
         description = {**description, "precision": "fp16"}
-    save_export(folder / hub.WEIGHTS, parts, description, half)
+    save_export(folder / hub.WEIGHTS, networks, description, half)
     hub.save_config(folder, description)
     if not (folder / hub.CARD).exists():
         card = model_card(description, hub.WEIGHTS, (folder / hub.WEIGHTS).stat().st_size)

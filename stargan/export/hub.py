@@ -47,7 +47,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
         config = json.loads(
             Path(hub.hf_hub_download(name, CONFIG, revision=revision)).read_text(encoding="utf-8")
         )
-        if not isinstance(config, dict) or "labels" not in config or "network" not in config:
+        if not isinstance(config, dict) or not {"format", "labels", "image"} <= set(config):
             raise UserError(f"'{name}' on the hub is a model of another library.")
         return Path(hub.hf_hub_download(name, WEIGHTS, revision=revision))
     except (OSError, ValueError) as error:

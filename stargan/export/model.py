@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from stargan.contracts import Plain, UserError
+from stargan.export.description import Framing
+from stargan.export.parts import Parts
+from stargan.export.rules import Rule
 from stargan.labels import JointLabelSpace
 
 
@@ -16,61 +19,68 @@ class Model:
     """An opened model, ready to translate tensors: a ``contracts.Translate``.
 
     Attributes:
-        generator: ``(image, condition) -> image``.
-        classifier: an image to label logits ``(B, L)``, alone or last of a tuple; None if the
-            file has none.
-        labels: what conditions are built from.
-        size: ``(height, width)`` of the images.
-        crops: the training's centre crop for each label space, in pixels or None.
+        rule: how it translates, see ``rules``.
+        reader: an image to label logits ``(B, L)``, alone or last of a tuple; None if the model
+            reads no labels.
+        labels: the joint label space.
+        framing: how images are brought before the networks.
         training: where the model comes from.
-        plain: its whole description; None where the file holds graphs, not networks of this
+        parts: its networks and description; None where the file holds graphs, not networks of this
             package.
     """
 
-    generator: nn.Module
-    classifier: nn.Module | None
+    rule: Rule
+    reader: nn.Module | None
     labels: JointLabelSpace
-    size: tuple[int, int]
-    crops: dict[str, int | None]
+    framing: Framing
     training: Plain
-    plain: Plain | None = None
+    parts: Parts | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the images."""
+        return self.framing.size
 
     @property
     def device(self) -> torch.device:
         """Where the networks are; onnxruntime's take and give tensors on the CPU."""
-        weight = next(self.generator.parameters(), None)
+        weight = next(self.rule.parameters(), None)
         return torch.device("cpu") if weight is None else weight.device
 
     @torch.inference_mode()
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
-        """Images to images, told by target labels.
+    def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        """Images under other labels, see ``contracts.Translate``.
 
         Args:
             image: ``(B, 3, H, W)`` in [-1, 1], of the model's size, on any device.
-            label: ``(B, L)`` joint target labels.
-            source: ``(B,)`` int64, the label space that each row's labels belong to.
+            own: ``(B, L)`` joint labels of the images themselves.
+            target: ``(B, L)`` joint labels that they are asked for.
+            dataset: ``(B,)`` int64, the label space that each row's labels belong to.
 
         Returns:
             ``(B, 3, H, W)`` in [-1, 1], on the model's device.
+
+        Raises:
+            UserError: a change that the model has no network for.
         """
-        device = self.device
-        condition = self.labels.condition(label.to(device), source.to(device))
-        translated: Tensor = self.generator(image.to(device), condition)
+        place = self.device
+        given = (tensor.to(place) for tensor in (image, own, target, dataset))
+        translated: Tensor = self.rule(*given)
         return translated.clamp(-1, 1)
 
     @torch.inference_mode()
-    def classify(self, image: Tensor) -> Tensor:
-        """The classifier's logits ``(B, L)`` for images ``(B, 3, H, W)``.
+    def read(self, image: Tensor) -> Tensor:
+        """Logits ``(B, L)`` of the labels of images ``(B, 3, H, W)``.
 
         Raises:
-            UserError: the model has no classifier.
+            UserError: the model reads no labels.
         """
-        if self.classifier is None:
+        if self.reader is None:
             raise UserError(
                 "this model cannot read labels off an image (it was exported without a "
                 "classifier): give the labels yourself."
             )
-        out = self.classifier(image.to(self.device))
+        out = self.reader(image.to(self.device))
         logits: Tensor = out[-1] if isinstance(out, tuple) else out
         return logits
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Plain, UserError
-from stargan.export.description import describe
+from stargan.export.description import describe, reads
 from stargan.export.parts import Parts, load_weights
+from stargan.export.rules import conditional
 from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
 
@@ -105,12 +106,15 @@ def read_official(
         for file in (generator, discriminator)
         if file is not None
     }
+    roles = {"translate": conditional("generator")}
+    if judge is not None:
+        roles["read"] = reads("classifier")
     description = describe(
-        described["generator"],
-        described.get("classifier"),
-        labels,
-        {"size": [size, size], "crop": dict(crops)},
-        training,
+        networks=described,
+        roles=roles,
+        labels=labels,
+        image={"size": [size, size], "crop": dict(crops)},
+        training=training,
     )
     count = sum(p.numel() for p in parts["generator"].parameters())
     said = [
@@ -153,18 +157,19 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
             f"'{path.name}' is no name that the published code looks for: call it like "
             "200000-G.ckpt (steps, then -G.ckpt)."
         )
-    config = parts.plain["network"]
-    if config["_target_"] != GENERATOR:
+    rule = parts.plain["roles"]["translate"]
+    config = parts.plain["networks"][rule["networks"][0]]
+    if rule["rule"] != "conditional" or config["_target_"] != GENERATOR:
         raise UserError(
             f"the published code has the paper's generator only, this model has "
             f"{config['_target_']}: train with method=stargan."
         )
     if len(parts.labels.spaces) > 2:
         raise UserError("the published code knows two data sets at most, this model has more.")
-    files = {path: _with_statistics(parts.networks["generator"])}
-    judge = parts.networks.get("classifier")
+    files = {path: _with_statistics(parts.networks[rule["networks"][0]])}
+    judge = parts.role("read")
     square = parts.size[0] == parts.size[1]
-    if judge is not None and square and parts.plain["classifier"]["_target_"] == DISCRIMINATOR:
+    if judge is not None and square and _reader(parts)["_target_"] == DISCRIMINATOR:
         files[path.with_name(f"{steps}-D.ckpt")] = dict(judge.state_dict())
     for file, state in files.items():
         buffer = io.BytesIO()
@@ -173,9 +178,17 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
     return list(files), _command(path, steps, parts)
 
 
+def _reader(parts: Parts) -> Plain:
+    """How the network that reads labels is made; empty where there is none."""
+    names = parts.plain["roles"].get("read", {"networks": []})["networks"]
+    found: Plain = parts.plain["networks"][names[0]] if names else {}
+    return found
+
+
 def _command(path: Path, steps: str, parts: Parts) -> str:
     spaces = parts.labels.spaces
-    generator, judge = parts.plain["network"], parts.plain["classifier"] or {}
+    (name,) = parts.plain["roles"]["translate"]["networks"]
+    generator, judge = parts.plain["networks"][name], _reader(parts)
     words = ["python main.py --mode test"]
     first = spaces[0]
     if len(spaces) == 2:
@@ -189,8 +202,9 @@ def _command(path: Path, steps: str, parts: Parts) -> str:
     words.append(f"--g_repeat_num {generator.get('blocks', 6)}")
     words.append(f"--d_conv_dim {judge.get('channels', 64)}")
     layers = 6
-    if "classifier" in parts.networks:
-        state = parts.networks["classifier"].state_dict()
+    reader = parts.role("read")
+    if reader is not None:
+        state = reader.state_dict()
         layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
     words.append(f"--d_repeat_num {layers}")
     words.append(f"--model_save_dir {path.parent} --test_iters {steps}")

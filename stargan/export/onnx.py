@@ -1,10 +1,13 @@
 """ONNX files: written and opened; they run with onnxruntime alone.
 
 The graph is ``image (batch, 3, H, W) and condition (batch, C) -> translated``, fp32 in and out, in
-[-1, 1]. The metadata hold, by key:
+[-1, 1]; of a model with several networks ``image, own (batch, L) and target (batch, L)``, see
+``graph``. The metadata hold, by key:
 
 ``stargan``
-    the description as JSON: labels, image size, crops, networks, training, see ``description``.
+    the description as JSON: labels, images, networks, roles, training, see ``description``.
+``inputs``
+    in words, what the graph takes beside the image.
 ``preprocessing``
     the same in words.
 ``classifier``
@@ -16,6 +19,7 @@ The graph is ``image (batch, 3, H, W) and condition (batch, C) -> translated``, 
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib
 import json
 import logging
@@ -31,9 +35,10 @@ from torch import Tensor, nn
 
 from stargan.contracts import Plain, UserError
 from stargan.export.description import check
-from stargan.export.graph import Reading, Translation, examples, trace
+from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model
 from stargan.export.parts import Parts
+from stargan.export.rules import make_rule
 from stargan.export.writing import write_whole
 
 OPSET = 18
@@ -43,6 +48,15 @@ PREPROCESSING = (
     "planes before rows before columns. The result is clipped to [-1, 1]; back: "
     "(value + 1) * 127.5, rounded."
 )
+INPUTS = {
+    "condition": "condition: the target labels in the order of the description's labels, each 0 to "
+    "1; of several label spaces the others' labels are 0, and one more value for each space follows, "
+    "1 for the one that is meant.",
+    "own": "own: the image's own labels in the order of the description's labels, each 0 or 1, 0 in "
+    "other label spaces than the one that is meant.",
+    "target": "target: the labels that are asked for, like own. A change that the model has no "
+    "network for gives NaN.",
+}
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -52,33 +66,38 @@ def save_onnx(path: Path, parts: Parts, precision: str, photos: Tensor | None = 
     Args:
         path: usually ``*.onnx``.
         parts: of a translator; without a classifier the file cannot read labels.
-        precision: of G, see ``graph``: ``fp32``, ``fp16``, or ``int8``: weights and activations
-            of the convolutions between the first and the last in 8 bits.
+        precision: of the translation, see ``graph``: ``fp32``, ``fp16``, or ``int8``: weights and
+            activations of the convolutions between the first and the last in 8 bits, of one
+            conditional generator only.
         photos: ``(N, 3, H, W)`` in [-1, 1] on which the activations' ranges are measured, for
             ``int8`` only.
 
     Raises:
-        UserError: the packages are missing, or the network has no graph.
+        UserError: the packages are missing, the network has no graph, or the model no 8 bits.
     """
     need("onnx"), need("onnxscript")
-    image, condition = examples(parts)
-    generator = parts.networks["generator"]
+    rule = parts.rule()
+    if precision == "int8" and rule.takes != ("condition",):
+        raise UserError(
+            "precision=int8 is there for models of one conditional generator only: take fp32 or "
+            "fp16."
+        )
+    inputs = examples(parts)
     dtype = torch.float16 if precision == "fp16" else torch.float32
-    model = _convert(
-        Translation(generator, dtype), {"image": image, "condition": condition}, "translated"
-    )
+    model = _convert(translation(rule, dtype), inputs, "translated")
     if precision == "int8":
         if photos is None:
             raise ValueError("int8 needs photos")
         model = quantise(model, photos, parts)
     description = {**parts.plain, "precision": precision}
-    metadata = {"preprocessing": PREPROCESSING}
-    classifier = parts.networks.get("classifier")
-    if classifier is None:
-        description["classifier"] = None
-    else:
-        reader = _convert(Reading(classifier), {"image": image}, "logits")
-        metadata["classifier"] = base64.b64encode(reader.SerializeToString()).decode("ascii")
+    metadata = {
+        "preprocessing": PREPROCESSING,
+        "inputs": " ".join(INPUTS[name] for name in rule.takes),
+    }
+    reader = parts.role("read")
+    if reader is not None:
+        second = _convert(Reading(reader), {"image": inputs["image"]}, "logits")
+        metadata["classifier"] = base64.b64encode(second.SerializeToString()).decode("ascii")
     metadata["stargan"] = json.dumps(description)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
@@ -173,11 +192,18 @@ def _feeds(photos: Tensor, parts: Parts) -> Iterator[dict[str, Any]]:
 
 
 class Session(nn.Module):
-    """An ONNX model run by onnxruntime, as a network whose tensors are on the CPU."""
+    """An ONNX model run by onnxruntime, as a network whose tensors are on the CPU.
 
-    def __init__(self, session: Any) -> None:
+    Args:
+        session: onnxruntime's.
+        data: the file, so that the state dict tells one model from another.
+    """
+
+    def __init__(self, session: Any, data: bytes) -> None:
         super().__init__()
         self.session = session
+        digest = bytearray(hashlib.sha256(data).digest())
+        self.register_buffer("digest", torch.frombuffer(digest, dtype=torch.uint8))
         self.names = [value.name for value in session.get_inputs()]
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -217,14 +243,13 @@ def open_onnx(path: Path, device: str | torch.device = "cpu") -> Model:
         second = base64.b64decode(metadata.get("classifier", ""), validate=True)
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
-    labels, size, crops = check(plain, str(path))
-    classifier = _session(runtime, second, provider, path) if second else None
+    plain, labels, framing = check(plain, str(path))
+    reader = Session(_session(runtime, second, provider, path), second) if second else None
     return Model(
-        generator=Session(session),
-        classifier=None if classifier is None else Session(classifier),
+        rule=Traced(make_rule(plain["roles"]["translate"], labels), Session(session, data)),
+        reader=reader,
         labels=labels,
-        size=size,
-        crops=crops,
+        framing=framing,
         training=dict(plain["training"]),
     )
 

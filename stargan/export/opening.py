@@ -37,13 +37,12 @@ def open_model(
 
 def as_model(parts: Parts, place: torch.device) -> Model:
     """A translator's networks, moved to a device, as a model."""
-    classifier = parts.networks.get("classifier")
+    reader = parts.role("read")
     return Model(
-        generator=parts.networks["generator"].to(place),
-        classifier=None if classifier is None else classifier.to(place),
+        rule=parts.rule().to(place),
+        reader=None if reader is None else reader.to(place),
         labels=parts.labels,
-        size=parts.size,
-        crops=parts.crops,
+        framing=parts.framing,
         training=parts.training,
-        plain=parts.plain,
+        parts=parts,
     )

@@ -51,8 +51,8 @@ class Parity:
 def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) -> Parity:
     """Translate photos with two models.
 
-    Every label of every space is asked for at least once, every photo is used at least once, and
-    batches have different sizes, the first one image.
+    Every change of the rule's examples is asked for at least once, every photo is used at least
+    once, and batches have different sizes, the first one image.
 
     Args:
         before: the model as trained.
@@ -60,13 +60,13 @@ def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) ->
         photos: ``(N, 3, H, W)`` in [-1, 1].
         batch_size: of all batches but the first.
     """
-    label, source = targets(before, photos)
-    rows = torch.arange(len(label)) % len(photos)
+    own, target, dataset = targets(before, photos)
+    rows = torch.arange(len(target)) % len(photos)
     largest, total, count = 0.0, 0.0, 0
-    ends = [0, 1, *range(1 + batch_size, len(label), batch_size), len(label)]
+    ends = [0, 1, *range(1 + batch_size, len(target), batch_size), len(target)]
     for start, end in pairwise(ends):
         part = slice(start, end)
-        batch = photos[rows[part]], label[part], source[part]
+        batch = photos[rows[part]], own[part], target[part], dataset[part]
         if end > start:
             difference = (before(*batch).cpu() - after(*batch).cpu()).abs()
             # max() of a NaN is a NaN, but Python's comparison would lose it.
@@ -76,10 +76,10 @@ def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) ->
             count += difference.numel()
             if worst != worst:
                 break
-    one = photos[:1], label[:1], source[:1]
+    one = photos[:1], own[:1], target[:1], dataset[:1]
     return Parity(
         images=len(photos),
-        translations=len(label),
+        translations=len(target),
         largest=largest,
         mean=total / count,
         same_labels=_same_labels(before, after, photos),
@@ -88,29 +88,23 @@ def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) ->
     )
 
 
-def targets(model: Model, photos: Tensor) -> tuple[Tensor, Tensor]:
-    """Joint targets ``(M, L)`` and their sources ``(M,)``: photo ``i`` gets target ``i``.
+def targets(model: Model, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Own labels ``(M, L)``, targets ``(M, L)`` and data sets ``(M,)``: photo ``i`` gets row ``i``.
 
-    Each label in turn, chosen in its group or flipped, for photos without any label.
+    The examples of the model's rule, again and again where there are more photos.
     """
-    spaces = model.labels
-    rows = []
-    for i, space in enumerate(spaces.spaces):
-        own = torch.zeros(1, space.size)
-        if space.categorical:
-            own[0, 0] = 1
-        rows += [(target, i) for _, target in spaces.targets(spaces.expand(own, i), i)]
-    count = max(len(rows), len(photos))
-    chosen = [rows[i % len(rows)] for i in range(count)]
-    return torch.cat([t for t, _ in chosen]), torch.tensor([i for _, i in chosen])
+    found = model.rule.examples()
+    rows = torch.arange(max(len(found[0]), len(photos))) % len(found[0])
+    own, target, dataset = (tensor[rows] for tensor in found)
+    return own, target, dataset
 
 
 def _same_labels(before: Model, after: Model, photos: Tensor) -> float | None:
-    if before.classifier is None or after.classifier is None:
+    if before.reader is None or after.reader is None:
         return None
     same = []
     for image in photos.split(8):
-        one, other = before.classify(image).float().cpu(), after.classify(image).float().cpu()
+        one, other = before.read(image).float().cpu(), after.read(image).float().cpu()
         for space, part in zip(before.labels.spaces, before.labels.slices, strict=True):
             same.append(space.read(one[:, part]) == space.read(other[:, part]))
     return torch.cat([s.flatten() for s in same]).float().mean().item()

@@ -1,18 +1,13 @@
-"""The exported model: one file that knows its networks, labels and image size.
+"""Models as networks and tensors: exported files, checkpoints, and what they hold.
 
-``generator.safetensors`` holds the tensors ``generator.*`` (fp32) and ``classifier.*`` (fp16: the
-discriminator, which reads a photo's own labels) and, as JSON under the metadata key ``stargan``::
+``generator.safetensors`` and its like hold each network's tensors under its name (``generator.*``)
+and, as JSON under the metadata key ``stargan``, the description, see ``description``. A network of a
+translator that only reads labels is kept in half precision, all others in fp32.
 
-    {"format": 1,
-     "kind": "translator", "classifier" or "sampler"; a translator where it is missing,
-     "network": {"_target_": "stargan.networks....", **arguments}, or null (a classifier),
-     "classifier": the same, or null,
-     "labels": JointLabelSpace.to_plain(),
-     "image": {"size": [height, width], "crop": {space name: pixels or null}},
-     "training": {method, experiment, steps, version, date}}
-
-Checkpoints carry the same dictionary as ``hyper_parameters["export"]``. Opening either runs no
-code from the file: tensors and plain data only, and networks of this package only.
+Checkpoints carry the description as ``hyper_parameters["export"]`` and, where a network's tensors
+have another prefix in the state dict than its name, ``hyper_parameters["tensors"]``: network name
+to prefix, such as ``{"generator": "ema"}``. Opening either runs no code from the file: tensors and
+plain data only, and networks of this package only.
 """
 
 from __future__ import annotations
@@ -32,7 +27,8 @@ from torch import Tensor, nn
 from stargan import networks
 from stargan.contracts import Plain, UserError
 from stargan.export import hub
-from stargan.export.description import PRODUCTS, check
+from stargan.export.description import PRODUCTS, Framing, check, without
+from stargan.export.rules import Rule, make_rule
 from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
 
@@ -42,7 +38,7 @@ _SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"
 
 def save_export(
     path: str | Path,
-    parts: Mapping[str, nn.Module],
+    networks: Mapping[str, nn.Module],
     description: Plain,
     half: bool = False,
 ) -> None:
@@ -50,26 +46,36 @@ def save_export(
 
     Args:
         path: usually ``generator.safetensors``; an old file is replaced.
-        parts: ``generator`` (the average, where there is one), ``classifier`` (of a translator
-            stored in half precision), or both.
+        networks: all that the description names (the average, where there is one).
         description: what ``describe`` gives.
-        half: keep the generator in half precision too; it still computes in fp32.
+        half: keep all in half precision; they still compute in fp32.
 
     Raises:
         UserError: the place cannot be written to, or the description would not open again.
     """
-    check(description, str(path))
-    # Half precision halves the file; only the sign and order of D's logits matter here.
-    halved = {"classifier"} if description["kind"] == "translator" else set()
-    if half:
-        halved = set(parts)
+    plain = check(description, str(path)).plain
+    if set(networks) != set(plain["networks"]):
+        odd = ", ".join(sorted(set(networks) ^ set(plain["networks"])))
+        raise UserError(f"'{path}' is not written: its description and networks differ in {odd}.")
+    halved = set(networks) if half else only_read(plain)
     tensors = {
-        f"{part}.{key}": _stored(value, torch.float16 if part in halved else torch.float32)
-        for part, network in parts.items()
+        f"{name}.{key}": _stored(value, torch.float16 if name in halved else torch.float32)
+        for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
     # safetensors' own save_file makes private files (0600).
-    write_whole(Path(path), save(tensors, metadata={"stargan": json.dumps(description)}))
+    write_whole(Path(path), save(tensors, metadata={"stargan": json.dumps(plain)}))
+
+
+def only_read(plain: Plain) -> set[str]:
+    """The networks of a translator that only read labels.
+
+    Half precision halves the file, and only the sign and order of their logits matter.
+    """
+    roles = plain["roles"]
+    if "translate" not in roles or "read" not in roles:
+        return set()
+    return set(roles["read"]["networks"]) - set(roles["translate"]["networks"])
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -83,21 +89,55 @@ class Parts:
     """What a file holds, opened on the CPU, for evaluation.
 
     Attributes:
-        networks: ``generator``, ``classifier`` or both.
+        networks: by name.
         plain: the whole description.
-        labels, size, crops, training: see ``Model``.
+        labels: the joint label space.
+        framing: how images are brought before the networks.
     """
 
     networks: dict[str, nn.Module]
     plain: Plain
     labels: JointLabelSpace
-    size: tuple[int, int]
-    crops: dict[str, int | None]
+    framing: Framing
+
+    @classmethod
+    def of(cls, networks: Mapping[str, nn.Module], description: Plain) -> Parts:
+        """From networks in memory and what ``describe`` gives of them."""
+        plain, labels, framing = check(description, "the model")
+        return cls(dict(networks), plain, labels, framing)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the images."""
+        return self.framing.size
 
     @property
     def training(self) -> Plain:
         """Where the model comes from."""
         return dict(self.plain["training"])
+
+    def role(self, role: str) -> nn.Module | None:
+        """The one network of a role, None where the model has no such role."""
+        if role not in self.plain["roles"]:
+            return None
+        (name,) = self.plain["roles"][role]["networks"]
+        return self.networks[name]
+
+    def need(self, role: str) -> nn.Module:
+        """The one network of a role that makes the model what it is."""
+        network = self.role(role)
+        assert network is not None, f"a model of this kind has the role '{role}'"
+        return network
+
+    def rule(self) -> Rule:
+        """How a translator translates, with its networks."""
+        return make_rule(self.plain["roles"]["translate"], self.labels, self.networks)
+
+    def without(self, role: str) -> Parts:
+        """The same model less a role and the networks that only this role needs."""
+        plain = without(self.plain, role)
+        kept = {name: self.networks[name] for name in plain["networks"]}
+        return Parts(kept, plain, self.labels, self.framing)
 
 
 def open_parts(path: str | Path, kind: str) -> Parts:
@@ -117,18 +157,16 @@ def open_parts(path: str | Path, kind: str) -> Parts:
             ".safetensors that it was exported from."
         )
     read = _read_safetensors if file.suffix == ".safetensors" else _read_checkpoint
-    plain, tensors = read(file)
-    labels, size, crops = check(plain, str(file))
-    found = plain.get("kind", "translator")
+    described, tensors, prefixes = read(file)
+    plain, labels, framing = check(described, str(file))
+    found = plain["kind"]
     if found != kind:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
-    described = {"generator": plain["network"], "classifier": plain["classifier"]}
     opened = {
-        part: _restore(config, tensors, f"{part}.", file)
-        for part, config in described.items()
-        if config is not None
+        name: _restore(config, tensors, f"{prefixes.get(name, name)}.", file)
+        for name, config in plain["networks"].items()
     }
-    return Parts(opened, plain, labels, size, crops)
+    return Parts(opened, plain, labels, framing)
 
 
 def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
@@ -163,8 +201,8 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
     return path
 
 
-def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Settings and tensors of an exported file."""
+def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str]]:
+    """Description and tensors of an exported file; the prefixes are the networks' names."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -177,7 +215,7 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
     try:
-        return json.loads(metadata["stargan"]), tensors
+        return json.loads(metadata["stargan"]), tensors, {}
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
 
@@ -204,8 +242,8 @@ def load_weights(path: Path, mmap: bool = True) -> Any:
         raise UserError(f"'{path}' is damaged, cut short or no checkpoint.") from error
 
 
-def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Settings of a checkpoint, and its tensors by the names of an exported file."""
+def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str]]:
+    """Description and tensors of a checkpoint, and the prefixes of its networks."""
     loaded = load_weights(path)
     parts = loaded if isinstance(loaded, dict) else {}
     settings, state = parts.get("hyper_parameters"), parts.get("state_dict")
@@ -213,16 +251,16 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor]]:
         raise UserError(
             f"'{path}' is not a checkpoint of a stargan method: give the last.ckpt of a run."
         )
-    # The running average of the generator, where there is one, makes the better pictures.
-    source = "ema." if any(key.startswith("ema.") for key in state) else "generator."
-    names = {source: "generator.", "discriminator.": "classifier.", "classifier.": "classifier."}
-    tensors = {
-        new + key.removeprefix(old): tensor
-        for key, tensor in state.items()
-        for old, new in names.items()
-        if key.startswith(old)
-    }
-    return settings["export"], tensors
+    prefixes = settings.get("tensors")
+    if not isinstance(prefixes, dict):
+        # Written before checkpoints said so: one average, of the generator, which makes the better
+        # pictures, and a discriminator that reads.
+        prefixes = {}
+        if any(key.startswith("ema.") for key in state):
+            prefixes["generator"] = "ema"
+        if any(key.startswith("discriminator.") for key in state):
+            prefixes["classifier"] = "discriminator"
+    return settings["export"], state, prefixes
 
 
 def _restore(config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> nn.Module:

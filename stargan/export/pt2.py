@@ -1,8 +1,8 @@
 """``.pt2`` archives of ``torch.export``: graphs that PyTorch opens without this package.
 
-The archive holds the programs ``model`` (``image, condition -> translated``, what
-``torch.export.load`` gives) and ``classifier`` (``image -> logits``), and the description as the
-extra file ``stargan.json``. Unlike the other formats it is not safe to open one from a stranger:
+The archive holds the programs ``model`` (``image, condition -> translated``, of a model with several
+networks ``image, own, target -> translated``, see ``graph``; what ``torch.export.load`` gives) and
+``classifier`` (``image -> logits``), and the description as the extra file ``stargan.json``. Unlike the other formats it is not safe to open one from a stranger:
 PyTorch evaluates expressions of the file. Archives with pickled parts or compiled code are refused.
 """
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from stargan.contracts import UserError
 from stargan.export.description import check
-from stargan.export.graph import KeptInHalf, Reading, Translation, examples, trace
+from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model, find_device
 from stargan.export.parts import Parts
+from stargan.export.rules import make_rule
 from stargan.export.writing import write_whole
 
 DESCRIPTION = "stargan.json"
@@ -40,32 +40,17 @@ def save_pt2(path: Path, parts: Parts, precision: str) -> None:
     """
     from torch.export.pt2_archive._package import package_pt2
 
-    image, condition = examples(parts)
-    generator: nn.Module = Translation(parts.networks["generator"])
-    if precision == "fp16":
-        generator = _HalfTranslation(generator)
-    programs = {"model": trace(generator, {"image": image, "condition": condition})}
+    inputs = examples(parts)
+    translating = translation(parts.rule(), kept_in_half=precision == "fp16")
+    programs = {"model": trace(translating, inputs)}
+    reader = parts.role("read")
+    if reader is not None:
+        programs["classifier"] = trace(Reading(reader), {"image": inputs["image"]})
     description = {**parts.plain, "precision": precision}
-    if "classifier" in parts.networks:
-        programs["classifier"] = trace(Reading(parts.networks["classifier"]), {"image": image})
-    else:
-        description["classifier"] = None
     buffer = io.BytesIO()
     extra = {DESCRIPTION: json.dumps(description)}
     package_pt2(buffer, exported_programs=programs, extra_files=extra)
     write_whole(path, buffer.getvalue())
-
-
-class _HalfTranslation(nn.Module):
-    """A generator kept in half precision, with named inputs."""
-
-    def __init__(self, translation: nn.Module) -> None:
-        super().__init__()
-        self.translation = KeptInHalf(translation)
-
-    def forward(self, image: Tensor, condition: Tensor) -> Any:
-        """See ``Translation``."""
-        return self.translation(image, condition)
 
 
 def open_pt2(path: Path, device: str | torch.device = "cpu") -> Model:
@@ -84,25 +69,24 @@ def open_pt2(path: Path, device: str | torch.device = "cpu") -> Model:
 
     place = find_device(device)
     plain = _inspect(path)
-    labels, size, crops = check(plain, str(path))
+    plain, labels, framing = check(plain, str(path))
     try:
         programs = load_pt2(str(path)).exported_programs
         networks = {
             name: (move_to_device_pass(program, place) if place.type != "cpu" else program).module()
             for name, program in programs.items()
         }
-        generator = networks["model"].requires_grad_(False)
+        graph = networks["model"].requires_grad_(False)
     except Exception as error:  # torch raises almost anything on damaged files.
         raise UserError(
             f"'{path}' is damaged, or was written by another version of PyTorch than the one "
             f"here ({torch.__version__})."
         ) from error
     return Model(
-        generator=generator,
-        classifier=networks.get("classifier"),
+        rule=Traced(make_rule(plain["roles"]["translate"], labels), graph),
+        reader=networks.get("classifier"),
         labels=labels,
-        size=size,
-        crops=crops,
+        framing=framing,
         training=dict(plain["training"]),
     )
 

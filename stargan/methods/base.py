@@ -14,18 +14,19 @@ from torch import Tensor, nn
 
 from stargan import networks
 from stargan.contracts import Feed, Plain, UserError
-from stargan.export import describe
+from stargan.export import conditional, describe, reads, samples
 from stargan.labels import JointLabelSpace
 from stargan.losses.adversarial import Scale
 from stargan.methods.phases import Group, Phase, Terms
 from stargan.metrics.convergence import ranking_accuracy
+from stargan.networks.averaging import start_average
 
 
 class Method(nn.Module):
     """Base of everything that is trained.
 
     Subclasses build their networks with ``make`` and implement ``groups``, ``phases`` and
-    ``roles``; ``feed`` where they need targets or random numbers.
+    ``exported``; ``feed`` where they need targets or random numbers.
 
     Args:
         labels: ``JointLabelSpace.to_plain()``.
@@ -82,6 +83,11 @@ class Method(nn.Module):
         self.networks[attribute] = described
         return made
 
+    def average(self, attribute: str, of: str) -> nn.Module:
+        """A running average of a network, see ``Group.averages``; made after all networks."""
+        self.networks[attribute] = self.networks[of]
+        return start_average(getattr(self, of))
+
     # What a subclass writes -----------------------------------------------------------------------
 
     def groups(self) -> dict[str, Group]:
@@ -100,6 +106,10 @@ class Method(nn.Module):
         """The networks of the exported file, by the prefix of their tensors."""
         raise NotImplementedError
 
+    def roles(self) -> dict[str, Plain]:
+        """What the exported networks do, see ``stargan.export.describe``."""
+        raise NotImplementedError
+
     # What others use ------------------------------------------------------------------------------
 
     def description(self, facts: Plain | None = None) -> Plain:
@@ -108,15 +118,19 @@ class Method(nn.Module):
         Args:
             facts: what training has done.
         """
-        generator = self.networks.get("generator")
-        classifier = self.networks.get("classifier", self.networks.get("discriminator"))
+        exported = self.exported()
         return describe(
-            network=generator,
-            classifier=None if self.kind == "sampler" else classifier,
+            networks={name: self.description_of(network) for name, network in exported.items()},
+            roles=self.roles(),
             labels=self.labels,
             image=self.image,
             training={**self.facts, "method": self.settings["_target_"], **(facts or {})},
-            kind=self.kind,
+        )
+
+    def description_of(self, network: nn.Module) -> Plain:
+        """The description of one of the method's networks."""
+        return next(
+            plain for name, plain in self.networks.items() if getattr(self, name) is network
         )
 
     @property
@@ -127,6 +141,11 @@ class Method(nn.Module):
 
 class Translation(Method):
     """A method that makes images of images, told by labels."""
+
+    def roles(self) -> dict[str, Plain]:
+        """One generator for every change; a classifier reads a photo's own labels."""
+        read = {"read": reads("classifier")} if "classifier" in self.exported() else {}
+        return {"translate": conditional("generator"), **read}
 
     def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; everything on the device of the weights."""
@@ -140,6 +159,10 @@ class Sampling(Method):
     channels: ClassVar[tuple[int, ...]] = (1, 3)
     noise_size: int
     """Length of a noise vector."""
+
+    def roles(self) -> dict[str, Plain]:
+        """The generator makes images."""
+        return {"sample": samples("generator")}
 
     def sample(self, noise: Tensor) -> Tensor:
         """Noise ``(B, Z)`` to images ``(B, C, H, W)`` in [-1, 1], each by itself."""

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stargan.contracts import Batch, Draw, Feed, Plain, UserError
-from stargan.export import open_parts
+from stargan.export import open_parts, reads
 from stargan.export.parts import load_weights
 from stargan.losses.domain import domain_loss
 from stargan.methods.augment import AUGMENT_DRAWS, augment
@@ -91,6 +91,10 @@ class Classifier(Method):
         """The classifier, in full precision."""
         return {"classifier": self.classifier}
 
+    def roles(self) -> dict[str, Plain]:
+        """It reads labels."""
+        return {"read": reads("classifier")}
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A state dict by torchvision's names; runs no code from the file.
@@ -109,7 +113,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "folder of a judge."
         )
     if _is_judge(path):
-        network = open_parts(path, "classifier").networks["classifier"]
+        network = open_parts(path, "classifier").need("read")
         return getattr(network, "trunk", nn.Module()).state_dict()
     state = load_file(path) if path.suffix == ".safetensors" else load_weights(path, mmap=False)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

@@ -10,7 +10,6 @@ from stargan.contracts import Batch, UserError
 from stargan.losses.adversarial import adversarial_loss
 from stargan.methods.base import Method, check_betas
 from stargan.methods.phases import Average, Group, Loss, Phase, Shared, Update
-from stargan.networks.averaging import start_average
 
 
 class GAN(Method):
@@ -95,9 +94,9 @@ class GAN(Method):
         return Phase("gan", (d, g), shared=self.fakes, shared_by="G")
 
     def start_ema(self) -> None:
-        """Make the average, equal to G; call it once G exists."""
+        """Make the average, equal to G; call it once all networks exist."""
         if self.ema_decay:
-            self.ema = start_average(self.generator)
+            self.ema = self.average("ema", of="generator")
 
     @property
     def best_generator(self) -> nn.Module:

@@ -251,8 +251,8 @@ def examples(
 ) -> Image.Image:
     """Images with the map of each label that they have; found box red, true boxes green."""
     number = list(data.test).index(name)
-    offset = judge.labels.slices[judge.space_of(data.labels, number)].start
     space = data.labels.spaces[number]
+    columns = judge.match(space).places
     factor = max(1, math.ceil(SHOWN / min(data.image_size)))
     large = (data.image_size[0] * factor, data.image_size[1] * factor)
     rows: list[list[Image.Image]] = []
@@ -266,7 +266,7 @@ def examples(
         row = [picture]
         for case in (c for c in cases if c.index == index):
             i = space.index(case.label)
-            heat = cam.enlarge(maps[offset + i][None], data.image_size).cpu()
+            heat = cam.enlarge(maps[columns[i]][None], data.image_size).cpu()
             shown = cam.overlay(picture, cam.normalise(cam.enlarge(heat, large)[0]))
             draw = ImageDraw.Draw(shown)
             region, found = prepared.region(index, i), cam.localise(heat, share)[0]

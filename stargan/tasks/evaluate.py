@@ -249,7 +249,7 @@ def evaluate_source(
     folder = output / PARTS
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
     own = {
-        **measured, "model": digest(model.generator), "distance": tools.distance_name,
+        **measured, "model": digest(model.rule), "distance": tools.distance_name,
         "cycle": config["cycle"],
     }  # fmt: skip
     safe = subject.name.replace("/", "_")

@@ -59,8 +59,7 @@ def main(config: Mapping[str, Any]) -> None:
     device = find_device(config["device"])
     parts = open_parts(config["model"], "translator")
     if not config["classifier"]:
-        parts.networks.pop("classifier", None)
-        parts.plain["classifier"] = None
+        parts = parts.without("read")
     photos, where = photos_for(parts, config["images"])
 
     try:
@@ -188,9 +187,10 @@ def reopened(path: Path, parts: Parts) -> Parts:
     """Official weights, read back as ``stargan import-official`` reads them."""
     judge = path.with_name(path.name.replace("-G.ckpt", "-D.ckpt"))
     networks, description, _ = read_official(
-        path, judge if judge.is_file() else None, parts.labels, parts.crops, parts.size[0]
+        *(path, judge if judge.is_file() else None),
+        *(parts.labels, parts.framing.crops, parts.size[0]),
     )
-    return Parts(networks, description, parts.labels, parts.size, parts.crops)
+    return Parts.of(networks, description)
 
 
 def judge(parity: Parity, tolerance: float, output: Path) -> None:

@@ -171,7 +171,7 @@ def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Ju
         UserError: images that are not embedded faces.
     """
     # Data sets and Lightning, which translating alone does not need.
-    from stargan.evaluation.test_set import match_space
+    from stargan.evaluation.test_set import meet
     from stargan.tasks.evaluate import evaluation_data, own_judge
 
     settings = translator.model.training.get("data")
@@ -183,7 +183,7 @@ def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Ju
     data = evaluation_data(settings, translator.model)
     found = {}
     for name, split in data.test.items():
-        index = match_space(split.images.space, translator.spaces)
+        index = meet(split.images.space, translator.spaces, name).needed
         if index in needed:
             place, console = translator.model.device, Console(stderr=True)
             found[index], _ = own_judge(data, name, settings[name], place, console)

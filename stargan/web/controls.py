@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from stargan.contracts import Edits, UserError
-from stargan.labels import JointLabelSpace
+from stargan.labels import JointLabelSpace, Way, way
 
 KEEP = "keep"
 """The choice that changes nothing. No label can be taken for it: choices are told by position."""
@@ -142,17 +142,18 @@ def edits_from(
                 raise UserError(f"{control.title} has no choice '{value}'.")
             if value == KEEP:
                 continue
-            name = control.names[int(value)]
-            # Half way to what the photo already is means staying there.
-            edits[name] = 1.0 if own is not None and own[name] else float(strength)
+            name, on = control.names[int(value)], True
         else:
             name = control.names[0]
             if not isinstance(value, bool):
                 raise UserError(f"{control.title} is on or off, not '{value}'.")
-            if own is None:
-                edits[name] = float(value)
-            elif value != own[name]:
-                edits[name] = float(strength) if value else 1 - float(strength)
+            if own is not None and value == own[name]:
+                continue
+            on = value
+        if own is None and not control.is_choice:
+            strength = 1.0  # Half way from where is not known.
+        if strength > 0:
+            edits[name] = Way(on, float(strength)).value
     return edits
 
 
@@ -176,13 +177,9 @@ def settings_from(
             continue
         name = control.names[0]
         before = bool(own and own[name])
-        after = edits.get(name, float(before))
-        if own is None:
-            settings.append(Setting(after >= 0.5))
-        elif after == float(before):
-            settings.append(Setting(before))
-        else:
-            settings.append(Setting(not before, 1 - after if before else after))
+        step = way(name, edits[name]) if name in edits else Way(before)
+        strength = 1.0 if own is None or step.on == before else step.strength
+        settings.append(Setting(step.on, strength))
     return settings
 
 

@@ -59,11 +59,13 @@ class Panel:
 
     Attributes:
         controls: what they stand for.
+        graded: whether strengths mean something to the model.
         choosers, strengths: one component each, in the order of the controls.
     """
 
-    def __init__(self, controls: Sequence[Control]) -> None:
+    def __init__(self, controls: Sequence[Control], graded: bool = True) -> None:
         self.controls = controls
+        self.graded = graded
         self.choosers: list[Any] = []
         self.strengths: list[Any] = []
         for control in controls:
@@ -114,7 +116,7 @@ class Panel:
         for control, setting, chooser, strength in zip(
             self.controls, settings, self.choosers, self.strengths, strict=True
         ):
-            active = is_active(control, setting, own)
+            active = self.graded and is_active(control, setting, own)
             result[chooser] = gr.update(value=setting.value)
             result[strength] = gr.update(value=setting.strength, visible=active)
         return result
@@ -223,7 +225,7 @@ class Page:
                 self.boxes: list[Component] = []
                 for i, model in enumerate(models):
                     with gr.Column(visible=i == 0, elem_classes="labels", min_width=0) as box:
-                        self.panels.append(Panel(model.controls))
+                        self.panels.append(Panel(model.controls, model.translator.graded))
                     self.boxes.append(box)
             with gr.Column(scale=7, min_width=300, elem_id="right"):
                 self.slider = gr.ImageSlider(
@@ -330,7 +332,7 @@ class Page:
         visit.edits = edits_from(panel.controls, settings, own)
         # Only the strengths come and go: to set a control that is being moved would move it back.
         strengths = {
-            strength: gr.update(visible=is_active(control, setting, own))
+            strength: gr.update(visible=panel.graded and is_active(control, setting, own))
             for control, setting, strength in zip(
                 panel.controls, settings, panel.strengths, strict=True
             )
@@ -439,7 +441,7 @@ class Page:
             self.slider: [pictures.as_payload(pictures.enlarged(image)) for image in pair],
             self.result: pictures.outcome(pair[1], edits),
             self.compare: self.studio.compare(visit, edits),
-            self.evidence: self.studio.evidence(seen, result, edits),
+            self.evidence: self.studio.evidence(seen, result, edits, index),
             self.row: model.row(seen, edits),
         }
 

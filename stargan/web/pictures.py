@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from stargan import images
+from stargan.labels import way
 from stargan.web.controls import readable
 
 SHOWN = 640
@@ -114,10 +115,8 @@ def caption(edits: Mapping[str, float]) -> str:
     """Edits in words: ``Blond hair, not young, male 50%``."""
     parts = []
     for name, value in edits.items():
-        words = readable(name)
-        if value == 0:
+        words, step = readable(name), way(name, value)
+        if not step.on:
             words = f"not {words.lower()}"
-        elif value < 1:
-            words = f"{words} {value:.0%}"
-        parts.append(words)
+        parts.append(words if step.strength == 1 else f"{words} {step.strength:.0%}")
     return ", ".join(parts)

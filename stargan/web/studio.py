@@ -17,6 +17,7 @@ from stargan.data.face_person import EXPRESSIONS
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.inference import Translator
 from stargan.judge import Judge
+from stargan.labels import way
 from stargan.web import pictures
 from stargan.web.controls import Control, controls_of, own_labels, readable
 from stargan.web.visits import Seen, Visit
@@ -74,7 +75,7 @@ class ServedModel:
         """The pictures of all labels, each of which can be pressed."""
         if seen.row is not None:
             return seen.row
-        known = None if self.reads else {name: round(value) for name, value in edits.items()}
+        known = None if self.reads else {n: float(way(n, v).on) for n, v in edits.items()}
         tiles = []
         for name, picture in self.translator.all(seen.photo, known):
             flipped = seen.own is not None and seen.own[name] and not self._in_group(name)
@@ -147,16 +148,26 @@ class Studio:
             tiles.append(pictures.tile(pictures.to_pil(picture), words))
         return pictures.strip(tiles, "Models side by side", pictures.caption(edits), "pairs")
 
-    def evidence(self, seen: Seen, result: Tensor, edits: Mapping[str, float]) -> str:
-        """Where the judge sees the labels that were changed, in the photo and in the result."""
+    def evidence(
+        self, seen: Seen, result: Tensor, edits: Mapping[str, float], index: int = 0
+    ) -> str:
+        """Where the judge sees the labels that were changed, in the photo and in the result.
+
+        Args:
+            seen: the photo; result: ``(3, H, W)``.
+            edits: what was changed.
+            index: of the model.
+        """
+        spaces = self.models[index].translator.spaces
         if self.judge is None or not edits:
             return ""
         tiles = []
         for name in edits:
-            inner = name.rpartition(".")[2]
-            if inner not in self.judge.labels.names:
-                continue
-            place = self.judge.labels.names.index(inner)
+            space, inner = spaces.locate(name)
+            try:
+                place = self.judge.column(spaces.spaces[space], inner)
+            except UserError:
+                continue  # Not trained on this label: its other pictures are shown.
             pair = (seen.photo, result)
             shown = self._maps(pair, place)
             for words, picture, heat in zip(("photo", "result"), pair, shown, strict=True):

@@ -6,7 +6,8 @@ from itertools import islice
 import pytest
 import torch
 
-from stargan.data.sampler import Request, StepSampler, balanced_choice, label_cells
+from stargan.contracts import Stratum, UserError
+from stargan.data.sampler import TARGETS, Request, StepSampler, balanced_choice, label_cells
 from stargan.labels import LabelSpace
 
 SPACE = LabelSpace(["a", "b"], name="s")
@@ -136,3 +137,125 @@ def test_mixed_batches_take_their_part_from_every_source() -> None:
     assert not rows[0] & rows[1]
     later = StepSampler(labels, spaces, 4, 6, start_step=3, mixed=True)
     assert list(later) == list(sampler)[3:]
+
+
+TWO = [LabelSpace(["a", "b"], name="one"), LabelSpace(["c", "d"], name="two")]
+ROWS = [torch.eye(2).repeat(6, 1), torch.eye(2).repeat(3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({}, "0.11- 0.7+ 0.2+ 0.10-;1.3+ 1.1- 1.4+ 1.0+;1.0+ 1.4- 1.5+ 1.1-"),
+        ({"period": 2}, "0.11- 0.7+ 0.2+ 0.10-;1.3+ 1.1- 1.4+ 1.0+;0.0+ 0.3- 0.9+ 0.8-"),
+        ({"mixed": True}, "0.11- 0.7+ 1.3+ 1.1-;0.2+ 0.10- 1.4+ 1.0+;0.9+ 0.8- 1.5+ 1.1-"),
+        ({"balance": True}, "0.2- 0.4+ 0.9+ 0.8-;1.5+ 1.3- 1.1+ 1.4+;1.0+ 1.0- 1.1+ 1.1-"),
+        (
+            {"rank": 1, "world_size": 2},
+            "0.0- 0.1+ 0.4+ 0.6-;1.2- 1.5+ 1.3- 1.2+;1.5- 1.2- 1.0+ 1.1-",
+        ),
+    ],
+)
+def test_the_orders_of_earlier_runs_stay(arguments: dict[str, object], wanted: str) -> None:
+    made = StepSampler(ROWS, TWO, 4, 12, seed=3, **arguments)  # type: ignore[arg-type]
+    batches = [made.batch(step) for step in (0, 1, 7)]
+    written = [[f"{r.source}.{r.row}{'-' if r.flip else '+'}" for r in b] for b in batches]
+    assert ";".join(map(" ".join, written)) == wanted
+
+
+def test_another_attempt_is_another_order_from_the_same_seed() -> None:
+    for balance in (False, True):
+        made = [
+            list(sampler([40], balance=balance, attempt=attempt, max_steps=10))
+            for attempt in (0, 1, 2, 1)
+        ]
+        assert made[1] == made[3]
+        for first, second in ((0, 1), (1, 2), (0, 2)):
+            rows, flips = (
+                [[getattr(r, field) for b in made[i] for r in b] for i in (first, second)]
+                for field in ("row", "flip")
+            )
+            assert rows[0] != rows[1]
+            assert flips[0] != flips[1]
+    # Still an epoch, and ranks still share it.
+    for attempt in (0, 1):
+        ranks = [sampler([24], max_steps=3, rank=r, world_size=2, attempt=attempt) for r in (0, 1)]
+        assert sorted(r.row for rank in ranks for b in rank for r in b) == list(range(24))
+
+
+def test_every_number_has_its_own_key() -> None:
+    keys = {
+        tuple(sampler([9], seed=seed, rank=rank, attempt=attempt).key(TARGETS, step))
+        for seed in (0, 1)
+        for rank in (0, 1)
+        for attempt in (0, 1)
+        for step in (0, 1)
+    }
+    assert len(keys) == 16
+
+
+STRATA = (Stratum(1, {"d": 1}), Stratum(0, {"a": 1, "b": 0}), Stratum(0, {}))
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_strata_come_in_every_batch_in_their_order(balance: bool, mixed: bool) -> None:
+    made = StepSampler(ROWS, TWO, 4, 30, strata=STRATA, balance=balance, mixed=mixed)
+    seen: list[list[int]] = [[], [], []]
+    for batch in made:
+        assert [r.source for r in batch] == [1] * 4 + [0] * 8
+        for i, request in enumerate(batch):
+            seen[i // 4].append(request.row)
+    assert set(seen[0]) == {1, 3, 5}
+    assert set(seen[1]) == {0, 2, 4, 6, 8, 10}
+    assert set(seen[2]) == set(range(12))
+    if not balance:
+        # Each is walked through evenly, by itself.
+        assert sorted(seen[0][:3]) == [1, 3, 5]
+        assert sorted(seen[1][:6]) == [0, 2, 4, 6, 8, 10]
+        assert sorted(seen[2][:12]) == list(range(12))
+    later = StepSampler(ROWS, TWO, 4, 30, 7, strata=STRATA, balance=balance, mixed=mixed)
+    assert list(later) == list(made)[7:]
+
+
+def test_strata_of_the_same_images_are_walked_through_differently() -> None:
+    same = Stratum(0, {"a": 1})
+    (batch,) = StepSampler(ROWS, TWO, 6, 1, strata=[same, same])
+    rows = [r.row for r in batch]
+    assert sorted(rows[:6]) == sorted(rows[6:]) == [0, 2, 4, 6, 8, 10]
+    assert rows[:6] != rows[6:]
+
+
+def test_ranks_take_different_rows_of_a_stratum() -> None:
+    ranks = [
+        StepSampler(ROWS, TWO, 3, 2, rank=r, world_size=2, strata=STRATA[1:2]).batch(0)
+        for r in (0, 1)
+    ]
+    assert sorted(r.row for batch in ranks for r in batch) == [0, 2, 4, 6, 8, 10]
+
+
+def test_balance_within_a_stratum() -> None:
+    labels = torch.zeros(200, 2)
+    labels[:100, 0] = 1
+    labels[:4, 1] = 1  # Rare, and only among those that have a.
+    labels[100:150, 1] = 1
+    made = StepSampler([labels], [SPACE], 8, 200, balance=True, strata=[Stratum(0, {"a": 1})])
+    rows = [r.row for b in made for r in b]
+    assert max(rows) < 100
+    rare = sum(row < 4 for row in rows) / 1600
+    assert 0.2 < rare < 0.35  # One label of two, one value of two; a has one value only.
+
+
+@pytest.mark.parametrize(
+    ("stratum", "words"),
+    [
+        (Stratum(0, {"a": 1, "b": 1}), "no training image of 'one' has a=1 and b=1"),
+        (Stratum(1, {"c": 2}), "'c=2'"),
+        (Stratum(1, {"a": 1}), "unknown label 'a'.*c, d"),
+        (Stratum(2, {}), "data set 2 does not exist"),
+        (Stratum(-1, {}), "data set -1 does not exist"),
+    ],
+)
+def test_strata_that_cannot_be(stratum: Stratum, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        StepSampler(ROWS, TWO, 4, 1, strata=[STRATA[0], stratum])

@@ -16,16 +16,16 @@ from stargan.data.datamodule import DataModule
 from stargan.data.image_folder import ImageFolder
 from stargan.data.synthetic_faces import SyntheticFaces
 from stargan.evaluation.figures import Row, figures, pairwise_distance
-from stargan.evaluation.test_set import TestSet, label_table, match_space
+from stargan.evaluation.test_set import TestSet, meet
 from stargan.evaluation.translate_set import (
     PSNR_CAP,
     Instruments,
     Records,
     Shards,
-    judge_columns,
     judge_instruments,
     translate_set,
 )
+from stargan.evaluation.what_changed import pictures
 from stargan.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import write_judge
@@ -71,18 +71,20 @@ class Planted:
         self.faces = faces
         self.how = how
         self.calls = 0
+        self.told: list[tuple[Tensor, Tensor, Tensor]] = []
         self.inputs = torch.stack(
             [images.to_tensor(faces.load(i)).flatten() for i in range(len(faces))]
         )
 
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         self.calls += 1
+        self.told.append((image, own, target))
         if self.how == "same":
             return image
         if self.how == "constant":
             return torch.zeros_like(image)
         which = torch.cdist(image.flatten(1), self.inputs).argmin(1)
-        pairs = zip(which.tolist(), label, strict=True)
+        pairs = zip(which.tolist(), target, strict=True)
         return torch.stack([images.to_tensor(self.faces.counterfactual(i, t)) for i, t in pairs])
 
 
@@ -128,13 +130,27 @@ def test_the_true_image_is_perfect(data: DataModule) -> None:
     assert overall.figures["error"].high > 0.1
 
 
+def test_a_model_is_told_the_labels_of_the_images_that_it_gets(data: DataModule) -> None:
+    faces = data.test["attributes"].images
+    assert isinstance(faces, SyntheticFaces)
+    planted = Planted(faces, "truth")
+    test = TestSet(data, "attributes", planted.labels)
+    records = translate_set(planted, test, tools_of(test), 10)
+    pictures(planted, test, tools_of(test), records, 3)
+    assert planted.calls > 2 * len(test.wishes)
+    for image, own, _ in planted.told:
+        # What it is given are photos and, translating back, true images: both show their labels.
+        shown = Memory(faces)(image) > 0
+        assert torch.equal(own > 0.5, shown)
+
+
 class Painter:
     """Paints the rows from 10 on white, whatever is asked."""
 
     def __init__(self, labels: JointLabelSpace) -> None:
         self.labels = labels
 
-    def __call__(self, image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         painted = image.clone()
         painted[:, :, 10:] = 1
         return painted
@@ -241,20 +257,18 @@ def test_labels_meet_by_name() -> None:
     hair = ("Black", "Blond")
     own = LabelSpace(("Young", "Male", *hair), [hair], name="data")
     model = LabelSpace(("Male", "Young"), name="model")
-    label = torch.tensor([[1.0, 0, 1, 0]]) @ label_table(own, model, "data")
-    assert label.tolist() == [[0, 1]]
-    assert match_space(own, JointLabelSpace([LabelSpace(("a", "b")), model])) == 1
-    with pytest.raises(UserError, match="have no label Bald"):
-        label_table(own, LabelSpace(("Male", "Bald")), "data")
-    with pytest.raises(UserError, match="fit none"):
-        match_space(own, JointLabelSpace([LabelSpace(("Bald", "Wavy"))]))
+    found = meet(own, JointLabelSpace([LabelSpace(("a", "b")), model]), "data")
+    assert found.needed == 1
+    assert found.take(torch.tensor([[1.0, 0, 1, 0]])).tolist() == [[0, 1]]
+    with pytest.raises(UserError, match="Bald is missing"):
+        meet(own, JointLabelSpace([LabelSpace(("Male", "Bald"))]), "data")
 
 
 def test_a_judge_of_other_labels_is_refused(data: DataModule) -> None:
     faces = data.test["attributes"].images
     assert isinstance(faces, SyntheticFaces)
     judge = Judge(Memory(faces), JointLabelSpace([faces.space]), (32, 32))
-    with pytest.raises(UserError, match="the judge memory reads Black_Hair"):
+    with pytest.raises(UserError, match="the judge memory has .*Black_Hair"):
         judge_instruments(judge, LabelSpace(("Smiling",)), "memory")
 
 
@@ -264,7 +278,7 @@ def test_a_joint_judge_reads_each_space_in_its_own_columns() -> None:
 
     def columns(space: LabelSpace, *spaces: LabelSpace) -> list[int]:
         judge = Judge(nn.Linear(1, 1), JointLabelSpace(spaces), (32, 32))
-        return judge_columns(judge, space, "j").tolist()
+        return judge_instruments(judge, space, "j").columns.tolist()
 
     assert columns(faces, moods, faces) == [2, 3]
     assert columns(moods, moods, faces) == [0, 1]
@@ -272,7 +286,7 @@ def test_a_joint_judge_reads_each_space_in_its_own_columns() -> None:
     again = LabelSpace(moods.names, categorical=True, name="again")
     assert columns(moods, again, moods) == [2, 3]
     stranger = LabelSpace(moods.names, categorical=True, name="stranger")
-    with pytest.raises(UserError, match="several label spaces of the judge j"):
+    with pytest.raises(UserError, match="several label spaces fit"):
         columns(stranger, again, moods)
 
 

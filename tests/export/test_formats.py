@@ -14,7 +14,7 @@ import torch
 
 from stargan import Translator
 from stargan.contracts import UserError
-from stargan.export import describe, hub
+from stargan.export import conditional, describe, hub, reads
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import export
 from tests.tiny import FACES, MOODS, photo, settings, write_export
@@ -24,14 +24,21 @@ def modern(*spaces: LabelSpace) -> dict:
     labels = JointLabelSpace(spaces)
     name = "stargan.networks.modern."
     generator = {"channels": 8, "width": 16, "blocks": 1, "style_size": 8, "thin": 4}
+    reader = {"channels": 8, "width": 16, "label_size": labels.size}
     return describe(
-        {"_target_": name + "Generator", "condition_size": labels.condition_size, "image_size": 32}
-        | generator,
-        {"_target_": name + "Discriminator", "label_size": labels.size, "image_size": 32}
-        | {"channels": 8, "width": 16},
-        labels,
-        {"size": [32, 32], "crop": {}},
-        {"method": "stargan_modern", "steps": 0},
+        networks={
+            "generator": {
+                "_target_": name + "Generator",
+                "condition_size": labels.condition_size,
+                "image_size": 32,
+                **generator,
+            },
+            "classifier": {"_target_": name + "Discriminator", "image_size": 32, **reader},
+        },
+        roles={"translate": conditional("generator"), "read": reads("classifier")},
+        labels=labels,
+        image={"size": [32, 32], "crop": {}},
+        training={"method": "stargan_modern", "steps": 0},
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from stargan import networks
 from stargan.contracts import UserError
-from stargan.export import FORMAT, find_device, open_model
+from stargan.export import FORMAT, Model, find_device, open_model
 from stargan.labels import JointLabelSpace
 from tests.tiny import FACES, MOODS, settings, tiny_networks, write_checkpoint, write_export
 
@@ -24,18 +25,24 @@ def test_export_opens_as_it_was_saved(tmp_path: Path) -> None:
     model = open_model(path)
     assert model.labels == JointLabelSpace([FACES, MOODS])
     assert model.size == (32, 32)
-    assert model.crops == {"faces": 30, "moods": 30}
+    assert model.framing.crops == {"faces": 30, "moods": 30}
     assert model.training == plain["training"]
 
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     label = torch.tensor([[1.0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]])
+    own = torch.tensor([[0.0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0]])
     source = torch.tensor([0, 1])
     with torch.no_grad():
         expected = generator(image, model.labels.condition(label, source))
         logits = classifier(image)[1]
-    assert torch.equal(model(image, label, source), expected)
-    assert torch.allclose(model.classify(image), logits, rtol=2e-2, atol=2e-2)  # fp16 weights
-    assert not any(p.requires_grad for p in model.generator.parameters())
+    assert torch.equal(model(image, own, label, source), expected)
+    assert torch.allclose(model.read(image), logits, rtol=2e-2, atol=2e-2)  # fp16 weights
+    assert not any(p.requires_grad for p in model.rule.parameters())
+
+
+def parts_of(model: Model) -> dict[str, nn.Module]:
+    assert model.parts is not None
+    return model.parts.networks
 
 
 def test_file_is_what_the_format_says(tmp_path: Path) -> None:
@@ -50,10 +57,10 @@ def test_file_is_what_the_format_says(tmp_path: Path) -> None:
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # Readable for others too.
 
     write_export(path, settings(), classifier=False)
-    assert open_model(path).classifier is None
+    assert open_model(path).reader is None
     assert all(key.startswith("generator.") for key in load_file(path))
     with pytest.raises(UserError, match="without a classifier"):
-        open_model(path).classify(torch.zeros(1, 3, 32, 32))
+        open_model(path).read(torch.zeros(1, 3, 32, 32))
 
 
 def test_opening_leaves_the_random_state_alone(tmp_path: Path) -> None:
@@ -69,10 +76,12 @@ def test_checkpoint_opens_with_its_average(tmp_path: Path, ema: int) -> None:
     path = write_checkpoint(tmp_path / "last.ckpt", plain, seed=3, ema=ema)
     wanted = tiny_networks(plain, ema if ema >= 0 else 3)[0].state_dict()
     model = open_model(path)
-    assert all(torch.equal(v, wanted[k]) for k, v in model.generator.state_dict().items())
+    assert all(
+        torch.equal(v, wanted[k]) for k, v in parts_of(model)["generator"].state_dict().items()
+    )
     discriminator = tiny_networks(plain, 3)[1].state_dict()
-    assert model.classifier is not None
-    assert all(torch.equal(v, discriminator[k]) for k, v in model.classifier.state_dict().items())
+    assert model.reader is not None
+    assert all(torch.equal(v, discriminator[k]) for k, v in model.reader.state_dict().items())
 
 
 def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> None:
@@ -81,7 +90,7 @@ def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> No
     last = write_checkpoint(tmp_path / "checkpoints" / "last.ckpt", plain, seed=2)
 
     def seed_of(path: Path) -> int:
-        bias = next(open_model(path).generator.parameters())
+        bias = next(open_model(path).rule.parameters())
         return next(
             s for s in (1, 2) if torch.equal(bias, next(tiny_networks(plain, s)[0].parameters()))
         )
@@ -146,22 +155,59 @@ def rewrite(path: Path, **changes: Any) -> Path:
     return path
 
 
+ROLES = settings()["roles"]
+
+
+def generator(**changes: Any) -> dict[str, Any]:
+    """A description's networks with another generator."""
+    networks = settings()["networks"]
+    return {"networks": {**networks, "generator": {**networks["generator"], **changes}}}
+
+
+def framing(**changes: Any) -> dict[str, Any]:
+    """A description's image with another framing."""
+    image = settings()["image"]
+    return {"image": {**image, "framing": {**image["framing"], **changes}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": FORMAT + 1}, "reads format 1"),
+        ({"format": FORMAT + 1}, "reads formats 1 and 2"),
+        ({"format": "2"}, "reads formats 1 and 2"),
         ({"labels": []}, "damaged"),
         ({"labels": "Male"}, "damaged"),
         ({"image": {}}, "damaged"),
         ({"image": {"size": [0, 32]}}, "damaged"),
         ({"training": None}, "damaged"),
-        ({"network": None}, "damaged"),
-        ({"network": {"_target_": "os.system"}}, "not part of stargan.networks"),
-        ({"network": {"_target_": "stargan.networks.stargan"}}, "not part|not a network"),
-        ({"network": {"_target_": "stargan.networks.nowhere.Generator"}}, "does not exist"),
-        ({"network": {**settings()["network"], "extra": 1}}, "cannot be built"),
-        ({"network": {**settings()["network"], "channels": 4}}, "do not fit"),
-        ({"network": {**settings()["network"], "condition_size": 6}}, "contradicts"),
+        ({"networks": None}, "damaged"),
+        ({"networks": {}}, "do not name the same: classifier, generator"),
+        (generator(_target_="os.system"), "not part of stargan.networks"),
+        (generator(_target_="stargan.networks.stargan"), "not part|not a network"),
+        (generator(_target_="stargan.networks.nowhere.Generator"), "does not exist"),
+        (generator(extra=1), "cannot be built"),
+        (generator(channels=4), "do not fit"),
+        (generator(condition_size=6), "contradicts"),
+        ({"roles": None}, "damaged"),
+        ({"roles": {}}, "makes it a translator"),
+        ({"roles": {**ROLES, "read": {"networks": ["generator"]}}}, "classifier"),
+        ({"roles": {**ROLES, "read": {}}}, "damaged"),
+        ({"roles": {**ROLES, "dance": {"networks": []}}}, "role 'dance' is unknown"),
+        (
+            {"roles": {**ROLES, "translate": {"rule": "by_magic", "networks": ["generator"]}}},
+            "'by_magic'",
+        ),
+        (
+            {"roles": {**ROLES, "translate": {"rule": "encoded", "networks": ["generator"]}}},
+            "2 net",
+        ),
+        ({"kind": "sampler"}, "damaged"),
+        ({"kind": "pancake"}, "damaged"),
+        (framing(crop={"faces": "wide"}), "damaged"),
+        (framing(align="ffhq"), "framed by align=ffhq.*update"),
+        (framing(resize="lanczos"), "framed by resize=lanczos.*update"),
+        (framing(range=[0, 1]), r"framed by range=\[0, 1\].*update"),
+        ({"image": {**settings()["image"], "channels": 2}}, "2 channels"),
         ({"labels": JointLabelSpace([MOODS]).to_plain()}, "contradicts"),
     ],
 )
@@ -214,7 +260,7 @@ def test_builds_networks_of_this_package_only(target: str) -> None:
 
 def test_save_refuses_what_would_not_open(tmp_path: Path) -> None:
     plain = settings()
-    plain["network"]["condition_size"] = 4
+    plain["networks"]["generator"]["condition_size"] = 4
     with pytest.raises(UserError, match="contradicts"):
         write_export(tmp_path / "g.safetensors", plain)
     (tmp_path / "file").touch()

@@ -11,7 +11,7 @@ from PIL import Image
 from stargan import cli, configs, networks
 from stargan.contracts import UserError
 from stargan.data.synthetic_faces import SPACES
-from stargan.export import describe, save_export
+from stargan.export import describe, reads, save_export
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import cam
 from tests.conftest import draw_square
@@ -82,7 +82,13 @@ def test_bad_words(words: list[str], said: str, photos: Path, tmp_path: Path) ->
 
 def test_a_network_without_maps_is_refused(photos: Path, tmp_path: Path) -> None:
     plain = {"_target_": "stargan.networks.gap.AlexNet", "image_size": [64, 64], "label_size": 5}
-    about = describe(None, plain, ATTRIBUTES, {"size": [64, 64]}, {}, "classifier")
+    about = describe(
+        networks={"classifier": plain},
+        roles={"read": reads("classifier")},
+        labels=ATTRIBUTES,
+        image={"size": [64, 64]},
+        training={},
+    )
     path = tmp_path / "classifier.safetensors"
     save_export(path, {"classifier": networks.build(plain)}, about)
     with pytest.raises(UserError, match="AlexNet has no class activation maps"):

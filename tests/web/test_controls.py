@@ -82,9 +82,10 @@ def test_nothing_moved_is_no_edit() -> None:
     [
         (0, Setting("1"), {"Blond_Hair": 1.0}),
         (0, Setting("1", 0.25), {"Blond_Hair": 0.25}),
-        (0, Setting("0", 0.25), {"Black_Hair": 1.0}),  # Half way to what is there: it stays.
+        (0, Setting("0", 0.25), {"Black_Hair": 0.25}),  # Of what is there already: it stays.
+        (0, Setting("1", 0), {}),
         (1, Setting(False), {"Male": 0.0}),
-        (1, Setting(False, 0.25), {"Male": 0.75}),
+        (1, Setting(False, 0.25), {"Male": -0.25}),
         (2, Setting(True, 0.5), {"Young": 0.5}),
     ],
 )
