@@ -138,7 +138,7 @@ def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_
     with pytest.raises(UserError, match=r"the weights have no 'features\.0\.weight'"):
         make_classifier(
             classifier=alexnet,
-            image=image_of(JointLabelSpace([ATTRIBUTES]), 64),
+            image=image_of(SINGLE, 64),
             weights=str(first),
         )
 
