@@ -2,13 +2,15 @@
 # make test   sets up, checks, runs all tests
 # make check  lint, types, import contract
 # make fast   the quick tests alone
+# make ordinary  the numeric tests as on a processor without AVX-512; make test runs it too
+# make mutants   do the tests notice small changes of the code? (MUTANTS="losses --sample 50")
 # make browser  installs Chromium where it is missing, for the test of the page (Debian, as root)
 # make bench  the paper recipe's step against a naive version of it; exported formats; monitors
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fast browser bench clean
+.PHONY: demo test check fast ordinary mutants browser bench clean
 
 $(VENV)/run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stargan needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -34,9 +36,19 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfi
 
 test: check
 	$(PYTEST)
+	$(ORDINARY)
+
+# Torch and oneDNN each have a setting of their own; tests/test_ordinary.py checks that they hold.
+ORDINARY = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m "numeric and not slow"
+
+ordinary: $(VENV)/dev
+	$(ORDINARY)
 
 fast: $(VENV)/dev
 	$(PYTEST) -m "not slow"
+
+mutants: $(VENV)/dev
+	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 # Without a browser the tests that need one are skipped; with CI=true they fail instead.
 browser:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from stargan import networks
 from stargan.contracts import Plain
-from stargan.export import Parts, describe, open_model, open_parts, save_export
+from stargan.export import Parts, conditional, describe, open_model, open_parts, save_export
 from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model
 from stargan.export.parity import targets
@@ -30,7 +30,7 @@ from stargan.labels import JointLabelSpace
 from stargan.tasks.export import photos_for
 from stargan.tasks.import_official import label_spaces
 
-Run = Callable[[Tensor, Tensor], Tensor]
+Run = Callable[..., Tensor]
 ROUNDS = 5
 
 
@@ -40,25 +40,30 @@ def paper() -> Parts:
     name = "stargan.networks.stargan.Generator"
     config: Plain = {"_target_": name, "image_size": [128, 128]}
     config["condition_size"] = labels.condition_size
-    plain = describe(config, None, labels, {"size": [128, 128], "crop": {}}, {"steps": 0})
+    plain = describe(
+        networks={"generator": config},
+        roles={"translate": conditional("generator")},
+        labels=labels,
+        image={"size": [128, 128], "crop": {"celeba": 178}},
+        training={"steps": 0},
+    )
     network = networks.build(config).eval().requires_grad_(False)
-    return Parts({"generator": network}, plain, labels, (128, 128), {"celeba": 178})
+    return Parts.of({"generator": network}, plain)
 
 
 def rows(parts: Parts, folder: Path, photos: Tensor) -> dict[str, tuple[Run, float]]:
-    """Each way to run the generator: what runs it, and its size in MB."""
-    generator = parts.networks["generator"]
-    size = sum(p.numel() * p.element_size() for p in generator.parameters()) / 1e6
-    alone = Parts({"generator": generator}, parts.plain, parts.labels, parts.size, parts.crops)
-    alone.plain = {**parts.plain, "classifier": None}
+    """Each way to translate: what takes the image and the rule's inputs, and its size in MB."""
+    rule = parts.rule()
+    size = sum(p.numel() * p.element_size() for p in rule.parameters()) / 1e6
+    alone = parts.without("read")
 
-    def autocast(image: Tensor, condition: Tensor) -> Tensor:
+    def autocast(*inputs: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return cast(Tensor, generator(image, condition)).float()
+            return rule.graph(*inputs).float()
 
     found: dict[str, tuple[Run, float]] = {
-        "PyTorch, eager": (generator, size),
-        "PyTorch, compiled": (cast(Run, torch.compile(copy.deepcopy(generator))), size),
+        "PyTorch, eager": (rule.graph, size),
+        "PyTorch, compiled": (cast(Run, torch.compile(copy.deepcopy(rule).graph)), size),
         "PyTorch, bf16 (autocast)": (autocast, size),
     }
 
@@ -66,7 +71,7 @@ def rows(parts: Parts, folder: Path, photos: Tensor) -> dict[str, tuple[Run, flo
         path = folder / name.replace(", ", ".")
         write(path)
         model = open_model(path)
-        found[name.split(".")[-1]] = (model.generator, path.stat().st_size / 1e6)
+        found[name.split(".")[-1]] = (model.rule.graph, path.stat().st_size / 1e6)
 
     plain = alone.plain
     nets = alone.networks
@@ -89,27 +94,29 @@ def table(parts: Parts) -> None:
     """Print the table of one model, in Markdown."""
     photos, where = photos_for(parts, None)
     before = as_model(parts, torch.device("cpu"))
-    label, source = targets(before, photos)
-    condition = parts.labels.condition(label, source)
-    image = photos[torch.arange(len(label)) % len(photos)]
-    name = parts.plain["network"]["_target_"].removeprefix("stargan.networks.")
+    own, target, dataset = targets(before, photos)
+    image = photos[torch.arange(len(target)) % len(photos)]
+    inputs = (image, *before.rule.feed(own, target, dataset).values())
+    four, one = (tuple(tensor[:n] for tensor in inputs) for n in (4, 1))
+    first = parts.plain["networks"][parts.plain["roles"]["translate"]["networks"][0]]
+    name = first["_target_"].removeprefix("stargan.networks.")
     print(f"\n{name}, {parts.size[0]} px, {torch.get_num_threads()} threads, {where}\n", flush=True)
     print("| | largest difference | mean | size, MB | ms per image | times as fast |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         ways = rows(parts, Path(folder), photos)
-        expected = parts.networks["generator"](image[:4], condition[:4]).clamp(-1, 1)
+        expected = before.rule.graph(*four).clamp(-1, 1)
         best = {way: float("inf") for way in ways}
         differences = {}
         for way, (run, _) in ways.items():
-            differences[way] = (run(image[:4], condition[:4]).clamp(-1, 1) - expected).abs()
-            run(image[:1], condition[:1])
+            differences[way] = (run(*four).clamp(-1, 1) - expected).abs()
+            run(*one)
         for _ in range(ROUNDS):
             for way, (run, _) in ways.items():
                 # Not timed: onnxruntime's threads wait busily for a while after the turn before.
-                run(image[:1], condition[:1])
+                run(*one)
                 start = time.perf_counter()
-                run(image[:1], condition[:1])
+                run(*one)
                 best[way] = min(best[way], 1000 * (time.perf_counter() - start))
         for way, (_, size) in ways.items():
             d, faster = differences[way], best["PyTorch, eager"] / best[way]

@@ -169,7 +169,7 @@ def side_by_side(judges: dict[str, Judge], data: DataModule) -> Image.Image:
             row = [picture]
             for judge in judges.values():
                 maps = cam.label_maps(judge, images.to_tensor(picture)[None], relative=True)
-                own = judge.labels.slices[judge.space_of(data.labels, i)].start + space.index(label)
+                own = judge.column(space, label)
                 heat = cam.enlarge(maps[:, own], data.image_size)[0]
                 row.append(cam.overlay(picture, cam.normalise(heat)))
             rows.append(row)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from stargan import __version__, configs
 from stargan.contracts import Plain, UserError
-from stargan.help import HELP, TASKS, help_text
+from stargan.help import HELP, TASKS, help_text, listing
+from stargan.hints import did_you_mean, nearest
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,16 +36,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> None:
     """The command without the handling of errors."""
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        tasks = "\n".join(f"  {name:<17}{words}" for name, words in TASKS.items())
-        print(HELP.format(tasks=tasks), end="")
+        print(HELP.format(tasks=listing(TASKS)), end="")
         return
     if arguments[0] == "--version":
         print(f"stargan {__version__}")
         return
     task, overrides = arguments[0], arguments[1:]
     if task not in TASKS:
-        configs_hint = nearest(task, list(TASKS))
-        raise UserError(f"unknown task '{task}'.{configs_hint} Tasks: {', '.join(TASKS)}.")
+        hint = did_you_mean(nearest(task, TASKS))
+        raise UserError(f"unknown task '{task}'.{hint} Tasks: {', '.join(TASKS)}.")
     if "--help" in overrides or "-h" in overrides:
         print(help_text(task), end="")
         return
@@ -95,11 +95,3 @@ def model_data(model: object, overrides: list[str]) -> Plain:
         if root != data.get("root") and changed[name].get("root") == data.get("root"):
             changed[name]["root"] = root
     return dict(changed)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`` Did you mean '...'?`` or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

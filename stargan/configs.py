@@ -6,14 +6,16 @@ working folder, and an unknown key can be answered with the nearest known one.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from stargan.contracts import Plain, UserError
+from stargan.hints import did_you_mean, nearest, nearest_key
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -67,6 +69,63 @@ def options(group: str) -> dict[str, str]:
         name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
         if name != "base":  # what the others build on, no choice by itself
             found[name] = words[0] if words else ""
+    return found
+
+
+@dataclass(frozen=True)
+class Key:
+    """What ``conf/`` says of a key.
+
+    Attributes:
+        words: the comment above it; empty where there is none.
+        default: as the file has it; empty where none is given or another key decides.
+    """
+
+    words: str
+    default: str
+
+
+def keys_of(path: Path) -> dict[str, Key]:
+    """The dotted keys of a file of ``conf/``, each with the comment just above it.
+
+    Read line by line: a YAML parser drops comments. What ``{...}`` holds belongs to its key.
+    """
+    found: dict[str, Key] = {}
+    above: list[str] = []
+    outer: list[tuple[int, str]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        if text.startswith("#"):
+            above.append(text.lstrip("# "))
+            continue
+        key, sign, value = text.partition(":")
+        if sign and not text.startswith("-"):
+            indent = len(line) - len(line.lstrip())
+            outer = [(i, k) for i, k in outer if i < indent] + [(indent, key)]
+            plain = value.strip()
+            shown = "" if plain in ("", "null", "???") or "${" in plain else plain
+            words = " ".join(w for w in above if not w.startswith("@package"))
+            found[".".join(k for _, k in outer)] = Key(words, shown)
+        above = []
+    return found
+
+
+@lru_cache(maxsize=1)
+def documented() -> dict[str, Key]:
+    """All keys that a training run can have, with the words of the first file that has some.
+
+    The default is empty where the files disagree.
+    """
+    found: dict[str, Key] = {}
+    folder = config_dir()
+    for group in ("", "trainer", "data", "method", "network", "callbacks"):
+        files = [folder / "train.yaml"] if not group else sorted((folder / group).glob("*.yaml"))
+        place = {"": "", "network": "method.classifier."}.get(group, f"{group}.")
+        for path in files:
+            for name, key in keys_of(path).items():
+                old = found.get(place + name, key)
+                default = key.default if key.default == old.default else ""
+                found[place + name] = Key(old.words or key.words, default)
     return found
 
 
@@ -211,8 +270,8 @@ def check_choice(group: str, value: str) -> None:
     known = options(group)
     if value in known or value == "null":
         return
-    near = difflib.get_close_matches(value, known, n=1)
-    hint = f" Did you mean {group}={near[0]}?" if near else ""
+    near = nearest(value, known)
+    hint = did_you_mean(near and f"{group}={near}", "")
     raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
 
 
@@ -228,13 +287,9 @@ def check_key(key: str, keys: set[str], task: str) -> None:
     if any(k.startswith(key + ".") for k in keys):
         inner = sorted(k for k in keys if k.startswith(key + "."))
         raise UserError(f"'{key}' is a section, set one of its keys: {', '.join(inner[:12])}.")
-    last = {k.rpartition(".")[2]: k for k in sorted(keys)}
-    close = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.6)
-    near = difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.0)
-    raise UserError(
-        f"unknown key '{key}'. Did you mean {last[close[0]] if close else near[0]}=? "
-        f"All keys: stargan {task} --cfg job."
-    )
+    near = nearest_key(key, keys)
+    hint = did_you_mean(near and f"{near}=", "")
+    raise UserError(f"unknown key '{key}'.{hint} All keys: stargan {task} --cfg job.")
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedIma
 from torch import Tensor
 
 from stargan.contracts import UserError
+from stargan.writing import whole
 
 EXTENSIONS = frozenset(
     [
@@ -451,15 +451,5 @@ def save_animation(
 
 
 def _save(image: Image.Image, path: Path, **how: Any) -> None:
-    # A plain open, not mkstemp: its files would stay private (0600) after the rename.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                image.save(file, **how)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
+    with whole(path) as part, part.open("xb") as file:
+        image.save(file, **how)

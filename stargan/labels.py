@@ -8,7 +8,6 @@ Source: Choi et al., StarGAN, CVPR 2018, sections 3.2 and 4 (mask vector, target
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from stargan.contracts import Edits, UserError
+from stargan.hints import did_you_mean, nearest
 
 
 @dataclass(frozen=True)
@@ -518,9 +518,9 @@ def match(
         lacks = f" ({missing} is missing)" if missing else ""
         raise UserError(f"{sides}{lacks}.")
     a, b = fitting[0]
-    there, start = known.spaces[b], known.slices[b].start
+    space, start = known.spaces[b], known.slices[b].start
     columns = tuple(
-        start + there.index(n) if n in there.names else None for n in needed.spaces[a].names
+        start + space.index(n) if n in space.names else None for n in needed.spaces[a].names
     )
     return Match(a, b, columns)
 
@@ -554,8 +554,6 @@ def parse_edits(text: str) -> dict[str, float]:
 
 def unknown_label(label: str, names: Sequence[str]) -> str:
     """One sentence on a label that does not exist, with the nearest that does."""
-    lower = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(label.lower(), lower, n=1, cutoff=0.5)
-    hint = f" Did you mean '{lower[near[0]]}'?" if near else ""
+    hint = did_you_mean(nearest(label, names))
     shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return f"unknown label '{label}'.{hint} Known labels: {shown}."

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from stargan import cli, configs
+from stargan.configs import Key
 from stargan.contracts import UserError
+from stargan.help import OFTEN, listing
 
 
 def refused(*arguments: str) -> str:
@@ -103,11 +106,85 @@ def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixtur
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("task", sorted(cli.TASKS))
+def test_keys_of_the_help_have_the_words_of_conf(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.run([task, "--help"])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    flat = " ".join(shown.split())
+    if task == "train":
+        keys = {k: v for k, v in configs.documented().items() if k in OFTEN}
+        assert len(keys) > 10
+    else:
+        keys = configs.keys_of(configs.config_dir() / f"{cli.module_name(task)}.yaml")
+        keys = {k: v for k, v in keys.items() if k not in ("defaults", "limits")}
+    for name, key in keys.items():
+        assert f"{name}={key.default} {key.words} " in f"{flat} "
+        # A name never runs into its words.
+        assert f"\n  {name}={key.default}  " in shown
+
+
+def test_a_long_name_takes_room_from_its_first_line_only() -> None:
+    words = "word " * 30
+    lines = listing({"short": words, "a_name_of_more_than_thirty_letters": words}).splitlines()
+    assert lines[0].startswith("  short" + " " * 21 + "word")
+    assert all(line.startswith(" " * 28 + "word") for line in (lines[1], lines[-1]))
+    long = next(line for line in lines if "a_name" in line)
+    assert long.startswith("  a_name_of_more_than_thirty_letters  word")
+    assert listing({"a": "x", "bcd": "y"}) == "  a    x\n  bcd  y"
+
+
+def test_comments_of_a_file_are_read_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(
+        "# @package _global_\n# The file.\n\ndefaults:\n  - data: x\n"
+        "# First\n# and second line: with a colon.\na: 1\nb: ${a}\n# Of c.\nc:\n"
+        "  # Of d.\n  d: {e: 2}\n  f: null\n# Lost.\n\ng: ???\n"
+    )
+    assert configs.keys_of(path) == {
+        "defaults": Key("", ""),
+        "a": Key("First and second line: with a colon.", "1"),
+        "b": Key("", ""),
+        "c": Key("Of c.", ""),
+        "c.d": Key("Of d.", "{e: 2}"),
+        "c.f": Key("", ""),
+        "g": Key("", ""),
+    }
+
+
+CONF = configs.config_dir()
+
+
+@pytest.mark.parametrize(
+    "file", sorted(p.relative_to(CONF).as_posix() for p in CONF.rglob("*.yaml"))
+)
+def test_every_key_of_conf_has_a_comment(file: str) -> None:
+    """Above it, or above the same key in another file of its group; ``{...}`` is one value."""
+    group = file.partition("/")[0] if "/" in file else ""
+    place = {"": "", "experiment": "", "debug": "", "network": "method.classifier."}.get(
+        group, f"{group}."
+    )
+    known = configs.documented() if group else configs.keys_of(CONF / file)
+    loaded = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
+    loaded.pop("defaults", None)
+    for leaf in configs.leaves(loaded):
+        if leaf.endswith("_target_"):  # The class, which the file's first line is about.
+            continue
+        key = place + leaf
+        while key not in known and "." in key:
+            key = key.rpartition(".")[0]
+        assert known[key].words, f"{place}{leaf} has no comment"
+
+
 def test_help_and_configuration_load_no_torch() -> None:
     code = (
         "import sys\n"
         "from stargan import cli\n"
         "cli.run(['train', '--help'])\n"
+        "heavy = {'hydra', 'omegaconf', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
         "cli.run(['train', 'experiment=demo', '--cfg', 'job'])\n"
         "heavy = {'torch', 'pytorch_lightning', 'torchvision', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stargan.contracts import UserError
-from stargan.labels import JointLabelSpace, LabelSpace, parse_edits
+from stargan.labels import JointLabelSpace, LabelSpace, match, parse_edits, way
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
 CELEBA = LabelSpace([*HAIR, "Male", "Young"], [HAIR], name="celeba")
@@ -35,6 +35,60 @@ def test_edit_with_strength_shares_the_group() -> None:
     assert CELEBA.edit(label, {"Blond_Hair": 0.25})[:3].tolist() == [0.75, 0.25, 0]
     happy = RAFD.encode(["angry"])
     assert RAFD.edit(happy, {"happy": 0.5}).tolist() == [0.5, 0.5, 0]
+
+
+def test_strength_is_a_part_of_the_way_from_the_own_labels() -> None:
+    man = CELEBA.encode(["Blond_Hair", "Male"])
+    # Part of the way to what is there already: it stays.
+    assert CELEBA.edit(man, {"Male": 0.5, "Blond_Hair": 0.25}).tolist() == man.tolist()
+    assert CELEBA.edit(man, {"Male": -0.25, "Young": 0.5}).tolist() == [0, 1, 0, 0.75, 0.5]
+    assert CELEBA.edit(man, {"Blond_Hair": -0.5}).tolist() == [0, 0.5, 0, 1, 0]
+    assert CELEBA.edit(man, {"Male": -1}).tolist() == CELEBA.edit(man, {"Male": 0}).tolist()
+    sad = RAFD.encode(["sad"])
+    assert RAFD.edit(sad, {"sad": 0.5}).tolist() == [0, 0, 1]
+    with pytest.raises(UserError, match="without a class"):
+        RAFD.edit(sad, {"sad": -0.5})
+    # The strength of all edits together goes the same way.
+    both = {"Black_Hair": 1.0, "Male": -0.5}
+    one = CELEBA.edit(man, both, strength=0.5)
+    assert one.tolist() == [0.5, 0.5, 0, 0.75, 0]
+    joint = JOINT.edit(JOINT.expand(man, 0), 0, both, strength=0.5)
+    assert joint.tolist() == [*one.tolist(), 0, 0, 0]
+
+
+@pytest.mark.parametrize("value", [1.0, 0.25, 0.0, -0.5])
+def test_the_value_of_a_way_is_its_inverse(value: float) -> None:
+    assert way("x", value).value == value
+
+
+def test_edits_settle_what_they_decide_alone() -> None:
+    assert CELEBA.settled({"Black_Hair": 1, "Male": 0, "Young": 0.5}) == {*HAIR, "Male"}
+    assert CELEBA.settled({"Black_Hair": 0, "Male": -1, "Young": -0.5}) == {"Black_Hair", "Male"}
+    assert RAFD.settled({"sad": 1}) == set(RAFD.names)
+    assert RAFD.settled({"sad": 0.5}) == set()
+
+
+def test_labels_are_matched_by_name() -> None:
+    turned = LabelSpace(CELEBA.names[::-1], [HAIR], name="turned")
+    found = match(JointLabelSpace([turned]), JOINT, "the data", "the judge")
+    assert (found.needed, found.known, found.columns) == (0, 0, (4, 3, 2, 1, 0))
+    assert found.take(torch.arange(8.0)[None]).tolist() == [[4, 3, 2, 1, 0]]
+    few = JointLabelSpace([LabelSpace(["sad", "calm"], categorical=True)])
+    found = match(few, JOINT, "the model", "the data", some_classes=True)
+    assert (found.known, found.columns, found.places) == (1, (7, None), [7])
+    assert found.take(torch.arange(8.0)).tolist() == [7, 0]
+    with pytest.raises(UserError, match=r"the model needs .*sad, calm.*the data has.*happy, sad"):
+        match(few, JOINT, "the model", "the data")
+    # Of several spaces the one of the same name is meant, and no other.
+    again = JointLabelSpace([LabelSpace(RAFD.names, categorical=True, name="again"), RAFD])
+    assert match(JointLabelSpace([RAFD]), again, "a", "b").known == 1
+    assert match(again, JointLabelSpace([RAFD]), "a", "b").needed == 1
+    stranger = JointLabelSpace([LabelSpace(RAFD.names, categorical=True, name="stranger")])
+    with pytest.raises(UserError, match="several label spaces fit"):
+        match(stranger, again, "a", "b")
+    other = JointLabelSpace([LabelSpace(["Male", "Bald"], name="celeba"), LabelSpace(["Young"])])
+    with pytest.raises(UserError, match="a needs 'celeba'"):
+        match(other, JointLabelSpace([CELEBA]), "a", "b")
 
 
 @pytest.mark.parametrize("order", [("Black_Hair", "Blond_Hair"), ("Blond_Hair", "Black_Hair")])

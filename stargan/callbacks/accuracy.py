@@ -20,6 +20,7 @@ from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog
+from stargan.training.saving import write_checkpoint
 
 BATCH = 64
 
@@ -95,12 +96,7 @@ class TestAccuracy(RunCallback):
                 self.best = (found["balanced"], module.step)
         wait_for_all(trainer)
         if trainer.strategy.broadcast(better):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = self.folder / "best.ckpt.part"
-            trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                part.replace(self.folder / "best.ckpt")
-            wait_for_all(trainer)
+            write_checkpoint(trainer, self.folder / "best.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: the best so far."""

@@ -28,6 +28,8 @@ from stargan.methods.base import Method, Translation
 from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
+from stargan.training.saving import write_checkpoint
+from stargan.writing import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ class Evaluate(RunCallback):
         if trainer.strategy.broadcast(better):
             self.save(trainer, module)
         elif trainer.is_global_zero and self.folder.is_dir():
-            self.note.write_text(json.dumps(self.best), encoding="utf-8")
+            write_whole(self.note, json.dumps(self.best))
 
     def measure(self, module: Engine) -> dict[str, float]:
         """The figures of this step, means over the data sets."""
@@ -153,13 +155,9 @@ class Evaluate(RunCallback):
 
     def save(self, trainer: pl.Trainer, module: Engine) -> None:
         """Write best.ckpt. Every rank calls it; the first one moves the file into place."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / "best.ckpt.part"
-        trainer.save_checkpoint(part)
+        write_checkpoint(trainer, self.folder / "best.ckpt")
         if trainer.is_global_zero:
-            part.replace(self.folder / "best.ckpt")
-            self.note.write_text(json.dumps(self.best), encoding="utf-8")
-        wait_for_all(trainer)
+            write_whole(self.note, json.dumps(self.best))
 
     def report(self) -> list[str]:
         """Which step was the best."""

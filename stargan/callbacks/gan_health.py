@@ -27,6 +27,7 @@ from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog, read_rows
 from stargan.training.saving import Checkpoints, StopCleanly, write_checkpoint
+from stargan.writing import append, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +190,10 @@ class GanHealth(RunCallback):
         self.findings += found
         for finding in found:
             say(finding)
-            append(self.folder / LOG_NAME, finding.to_plain() | {"attempt": module.rollbacks})
+            append(
+                self.folder / LOG_NAME,
+                json.dumps(finding.to_plain() | {"attempt": module.rollbacks}) + "\n",
+            )
             for logger in trainer.loggers:
                 mark(logger, finding)
         if self.action == "warn":
@@ -245,7 +249,7 @@ class GanHealth(RunCallback):
                 "lr_scale": state["lr_scale"],
                 "attempt": module.rollbacks,
             }
-            append(self.folder / LOG_NAME, line)
+            append(self.folder / LOG_NAME, json.dumps(line) + "\n")
             log.warning(
                 "back from step %d to step %d, with learning rates times %g (rollback %d of %d)",
                 module.step,
@@ -349,12 +353,6 @@ def say(finding: Finding) -> None:
         log.warning("health: %s. What usually helps: %s.", sentence(finding), cures)
 
 
-def append(path: Path, line: Plain) -> None:
-    """One line of JSON more."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
 def read_log(path: Path) -> list[Plain]:
     """The lines of a health.jsonl; a torn last one is dropped."""
     lines = []
@@ -372,7 +370,7 @@ def cut_log(path: Path, step: int, attempt: int) -> None:
     lines = read_log(path)
     kept = [x for x in lines if x["attempt"] < attempt or x["step"] <= step]
     if len(kept) < len(lines):
-        path.write_text("".join(json.dumps(x) + "\n" for x in kept), encoding="utf-8")
+        write_whole(path, "".join(json.dumps(x) + "\n" for x in kept))
 
 
 def mark(logger: Any, finding: Finding) -> None:

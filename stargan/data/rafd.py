@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import re
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from stargan.data.image_folder import (
     labeled_by_class,
 )
 from stargan.labels import LabelSpace, unknown_label
+from stargan.writing import write_whole
 
 _NAME = re.compile(
     r"Rafd(?P<angle>\d+)_(?P<person>\d+)_[^_]+_[^_]+_(?P<expression>[^_]+)_[^_.]+", re.IGNORECASE
@@ -156,10 +156,4 @@ def _draw(files: dict[str, list[Path]], by: str, seed: int, base: Path) -> set[P
 def _write(path: Path, files: dict[str, list[Path]], test: set[Path]) -> None:
     every = sorted(p for paths in files.values() for p in paths)
     text = "".join(f"{'test' if p in test else 'train'} {p.name}\n" for p in every)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"the split cannot be written to '{path}' ({error.strerror}).") from error
+    write_whole(path, text)

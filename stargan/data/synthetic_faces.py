@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from rich.console import Console
-from rich.errors import LiveError
-from rich.progress import Progress
 from torch import Tensor
 
 from stargan.contracts import LabeledImages, RegionImages, UserError
@@ -31,7 +25,9 @@ from stargan.data.face_drawing import draw_face
 from stargan.data.face_person import EXPRESSIONS, HAIR_COLOURS, Look, Person, draw_person
 from stargan.data.subset import ChosenLabels
 from stargan.labels import LabelSpace
+from stargan.progress import Progress
 from stargan.regions import Region
+from stargan.writing import whole
 
 SPACES = {
     "attributes": LabelSpace(
@@ -238,20 +234,13 @@ class SyntheticFaces:
             make,
             f"{'Drawing' if what == 'pictures' else 'Finding the regions of'} {self.where}",
         )
-        # A file of its own, renamed when whole: processes may race, readers never see a part.
-        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("xb") as file:
-                    np.save(file, rows, allow_pickle=False)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
+            with whole(path) as part, part.open("xb") as file:
+                np.save(file, rows, allow_pickle=False)
+        except UserError as error:
             raise UserError(
-                f"the drawn faces cannot be kept in '{path.parent}' ({error.strerror or error}): "
-                "set STARGAN_CACHE to a folder that can be written."
+                f"{str(error).rstrip('.')}, and drawn faces are kept there: set STARGAN_CACHE to a "
+                "folder that can be written."
             ) from error
         opened: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return opened
@@ -287,19 +276,11 @@ def default_cache() -> Path:
 
 def _fill(rows: NDArray[Any], make: Callable[[int], Any], title: str) -> None:
     """Make every row; a progress bar appears when it takes its time."""
-    start = time.monotonic()
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(title, total=len(rows), visible=False)
-    with suppress(LiveError):  # Another bar is on the screen (training's): go without.
-        bar.start()
-    try:
+    with Progress(title, len(rows), "faces", after=_QUIET_SECONDS) as progress:
         for i in range(len(rows)):
             rows[i] = make(i)
             if i % 16 == 0:
-                bar.update(task, completed=i, visible=time.monotonic() - start > _QUIET_SECONDS)
-    finally:
-        bar.stop()
+                progress.reach(i)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """The monitors: what is wrong with a run, told from the rows of its log alone.
 
 So the same code watches a run while it trains, reads a finished one (``stargan health``), and takes
-up its state on a resume: by reading the rows that are there.
+up its state on a resume: by reading the rows that are there. A row costs the same whether it is the
+tenth or the ten thousandth.
 
 A monitor has an opinion on every row, bad or fine, from ``grace`` generator steps on; a trouble is
 announced when it has lasted ``patience`` generator steps, and so is its end. Where one trouble
@@ -11,14 +12,17 @@ that is not mode collapse, which is said of images that fool it.
 
 from __future__ import annotations
 
+import bisect
+import heapq
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from stargan.losses.adversarial import Scale
-from stargan.metrics.convergence import Persistence, exploded, oscillation, rise, vanished
+from stargan.metrics.convergence import Persistence, Rise, exploded, oscillation, vanished
 
 Row = Mapping[str, float]
 
@@ -62,36 +66,96 @@ class Finding:
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
-class History:
-    """What is known of a run at a row.
+class RunningMedian:
+    """The median of all values so far, at the cost of a step down a heap for each."""
 
-    Attributes:
-        rows: of the log so far; what was not logged is not in them.
+    def __init__(self) -> None:
+        self._low: list[float] = []  # The lower half, negated: its largest comes first.
+        self._high: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._low) + len(self._high)
+
+    def add(self, value: float) -> None:
+        """One value more."""
+        heapq.heappush(self._high, -heapq.heappushpop(self._low, -value))
+        if len(self._high) > len(self._low):
+            heapq.heappush(self._low, -heapq.heappop(self._high))
+
+    @property
+    def value(self) -> float:
+        """The median; NaN of none."""
+        if not self._low:
+            return math.nan
+        if len(self._low) > len(self._high):
+            return -self._low[0]
+        return (-self._low[0] + self._high[0]) / 2
+
+
+class History:
+    """What is known of a run at its last row; another row costs the same however many there are.
+
+    Args:
         scale: of the adversarial loss; None for a critic.
-        patience: steps that trouble must last.
-        judged: index of the first row after the grace.
     """
 
-    rows: Sequence[Row]
-    scale: Scale | None
-    patience: int
-    judged: int
+    # Names whose usual value is asked for, and the one whose rise is.
+    USUAL = ("D/adv", "grad/G", "grad/D", "grad/C")
+    RISING = "G/adv"
+    # Rows after which a value is no longer the latest one.
+    RECENT = 20
+
+    def __init__(self, scale: Scale | None) -> None:
+        self.scale = scale
+        self.rows: deque[Row] = deque(maxlen=WINDOW)
+        """The last ``WINDOW`` rows."""
+        self.count = 0
+        """Of all rows."""
+        self.judged: int | None = None
+        """Index of the first row after the grace."""
+        self._latest: dict[str, tuple[int, float]] = {}
+        self._usual = {name: RunningMedian() for name in self.USUAL}
+        self._rising = Rise(5)
+
+    def add(self, row: Row, judged: bool) -> None:
+        """One row more.
+
+        Args:
+            row: of the log; what was not logged is not in it.
+            judged: whether the grace is over.
+        """
+        if judged and self.judged is None:
+            self.judged = self.count
+        self.rows.append(row)
+        self._latest |= {name: (self.count, value) for name, value in row.items()}
+        self.count += 1
+        if judged:
+            for name, median in self._usual.items():
+                if math.isfinite(row.get(name, math.nan)):
+                    median.add(row[name])
+            if self.RISING in row:
+                self._rising.add(row[self.RISING])
 
     def now(self, name: str) -> float:
         """The latest value, of this row or of the last one that had it; NaN if there is none."""
-        return next((row[name] for row in reversed(self.rows[-20:]) if name in row), math.nan)
+        index, value = self._latest.get(name, (-math.inf, math.nan))
+        return value if index >= self.count - self.RECENT else math.nan
 
     def values(self, name: str, count: int = WINDOW) -> list[float]:
-        """Of the last ``count`` rows after the grace, the oldest first."""
-        first = max(self.judged, len(self.rows) - count)
-        return [row[name] for row in self.rows[first:] if name in row]
+        """Of the last ``count`` rows (at most ``WINDOW``) after the grace, the oldest first."""
+        after = self.count - (self.judged or 0)
+        rows = itertools.islice(reversed(self.rows), min(count, after))
+        return [row[name] for row in rows if name in row][::-1]
 
     def usual(self, name: str) -> float:
         """The median over all rows after the grace; NaN below ten of them."""
-        values = self.values(name, len(self.rows))
-        finite = [v for v in values if math.isfinite(v)]
-        return median(finite) if len(finite) >= 10 else math.nan
+        median = self._usual[name]
+        return median.value if len(median) >= 10 else math.nan
+
+    @property
+    def rise(self) -> float:
+        """How far ``RISING`` stands above its best of all rows after the grace."""
+        return self._rising.value
 
 
 @dataclass(frozen=True)
@@ -143,7 +207,7 @@ def discriminator_wins(history: History) -> Opinion | None:
     if history.scale is not None:
         share = d / history.scale.guessing
         bad = d < history.scale.sure and g > history.scale.beaten and saturated
-        grown = rise(history.values("G/adv", len(history.rows)), 5)
+        grown = history.rise
         higher = f" ({grown:.1f} times its best)" if grown >= 1.05 else ""
         words = f"D's loss {d:.3g} ({share:.0%} of guessing){ranks}; G's loss {g:.3g}{higher}"
         return Opinion(bad, words)
@@ -400,12 +464,10 @@ class Health:
     def __init__(
         self, scale: Scale | None, n_critic: int = 1, grace: int = 1000, patience: int = 300
     ) -> None:
-        self.scale = scale
         self.grace = grace * n_critic
         self.patience = patience * n_critic
-        self.rows: list[Row] = []
+        self.history = History(scale)
         self.first: int | None = None
-        self.judged: int | None = None
         self.watches = {
             m.name: Persistence(0, 1) if m.at_once else Persistence(self.patience) for m in MONITORS
         }
@@ -413,18 +475,17 @@ class Health:
         """Those that last, by monitor."""
         self.opinions: dict[str, Opinion] = {}
         """Of the last row."""
+        self._well: list[list[int]] = []  # First and last step of every run of clear rows.
+        self._was_clear = False
 
     def read(self, row: Row) -> list[Finding]:
         """One row more: what begins and what ends with it."""
-        self.rows.append(row)
         step = int(row["step"])
         if self.first is None and ("G/adv" in row or "D/adv" not in row):
             # A warm-up of D alone does not count; a method without D has none.
             self.first = step if "G/adv" in row or not any(n[:2] == "D/" for n in row) else None
         on_time = self.first is not None and step - self.first >= self.grace
-        if on_time and self.judged is None:
-            self.judged = len(self.rows) - 1
-        history = History(self.rows, self.scale, self.patience, self.judged or 0)
+        self.history.add(row, on_time)
         found = []
         self.opinions = {}
         for monitor in MONITORS:
@@ -434,7 +495,7 @@ class Health:
                 n in self.troubles or (n in self.opinions and self.opinions[n].bad)
                 for n in monitor.explained_by
             )
-            opinion = None if explained else monitor.judge(history)
+            opinion = None if explained else monitor.judge(self.history)
             if opinion is None:
                 continue
             self.opinions[monitor.name] = opinion
@@ -450,10 +511,34 @@ class Health:
                 assert since is not None
                 del self.troubles[monitor.name]
                 found.append(Finding(step, monitor.name, "recovered", since, opinion.evidence))
+        if self.clear and self._was_clear:
+            self._well[-1][1] = step
+        elif self.clear:
+            self._well.append([step, step])
+        self._was_clear = self.clear
         return found
+
+    def was_well(self, step: int) -> bool:
+        """Whether all was well at a step: a checkpoint of it is one to go back to.
+
+        The rows just before and just after it must have been clear: a row that is clear again says
+        nothing of a checkpoint that was written while the trouble lasted. A step after the last row
+        is not known yet.
+        """
+        at = bisect.bisect_right(self._well, step, key=lambda stretch: stretch[0]) - 1
+        return at >= 0 and step <= self._well[at][1]
+
+    def newest_well(self, steps: Iterable[int]) -> int | None:
+        """The latest of these steps, as of the checkpoints of a run, at which all was well."""
+        return max(filter(self.was_well, steps), default=None)
 
     @property
     def clear(self) -> bool:
-        """Whether there are opinions, and none of the recent ones is bad."""
-        recent = [bad for watch in self.watches.values() for _, bad in watch.opinions]
-        return self.judged is not None and not any(recent)
+        """Whether there are opinions, no trouble lasts, and none of the recent ones is bad."""
+        bad = self.troubles or any(watch.bad for watch in self.watches.values())
+        return self.judged and not bad
+
+    @property
+    def judged(self) -> bool:
+        """Whether the grace is over."""
+        return self.history.judged is not None

@@ -41,19 +41,19 @@ WORDS = {
 }
 
 
-def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | None) -> Page:
+def make_page(
+    name: str, health: Health, rows: Sequence[Row], story: Sequence[Plain], sample: Path | None
+) -> Page:
     """The page of a run.
 
     Args:
         name: of the run.
         health: the monitors, with all rows of its log read.
+        rows: of the log.
         story: lines of health.jsonl in order, or the findings of ``health`` in the same form.
         sample: a picture of the last samples.
     """
-    last = health.rows[-1]
-    page = Page(
-        f"Health of {name}", f"{len(health.rows)} rows of the log, to step {last['step']:,}"
-    )
+    page = Page(f"Health of {name}", f"{len(rows)} rows of the log, to step {rows[-1]['step']:,}")
     if health.troubles:
         for trouble in health.troubles.values():
             monitor = BY_NAME[trouble.monitor]
@@ -61,13 +61,13 @@ def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | 
                 f"**{capital(monitor.title)}**, since step {trouble.since:,}: {trouble.evidence}. "
                 f"What usually helps: {monitor.cures}."
             )
-    elif health.judged is None:
+    elif not health.judged:
         page.text("The run is too young to be judged: the first steps of G are always rough.")
     else:
         over = "There was trouble; it is over." if story else "No trouble was found."
         page.text(f"**All is well.** {over}")
     page.heading("Verdicts")
-    page.table(["monitor", "verdict", "last row"], [list(v) for v in verdicts(health, story)])
+    page.table(["monitor", "verdict", "last row"], [list(v) for v in verdicts(health, rows, story)])
     if story:
         page.heading("What happened")
         page.table(["step", "what", "figures"], [list(line) for line in events(story)])
@@ -75,9 +75,7 @@ def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | 
     marks = [(float(x["step"]), mark_word(x)) for x in story if x["event"] != "rollback"]
     explained: dict[str, str] = {}
     for title, names, log in PLOTS:
-        curves = {
-            n: [(float(r["step"]), float(r[n])) for r in health.rows if n in r] for n in names
-        }
+        curves = {n: [(float(r["step"]), float(r[n])) for r in rows if n in r] for n in names}
         curves = {n: points for n, points in curves.items() if points}
         if curves:
             page.plot(curves, title=title, marks=marks, log=log)
@@ -92,9 +90,11 @@ def make_page(name: str, health: Health, story: Sequence[Plain], sample: Path | 
     return page
 
 
-def verdicts(health: Health, story: Sequence[Plain]) -> list[tuple[str, str, str]]:
+def verdicts(
+    health: Health, log: Sequence[Row], story: Sequence[Plain]
+) -> list[tuple[str, str, str]]:
     """Of each monitor that has something to read: name, verdict, figures of the last row."""
-    columns = {c for row in health.rows for c in row}
+    columns = {c for row in log for c in row}
     rows = []
     for monitor in MONITORS:
         if not columns.intersection(monitor.curves):

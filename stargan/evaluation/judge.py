@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from stargan import images, networks
@@ -28,6 +27,7 @@ from stargan.losses.domain import domain_loss
 from stargan.methods.augment import AUGMENT_DRAWS
 from stargan.methods.classifier import augmented
 from stargan.metrics.classification import reading
+from stargan.progress import Progress
 
 SIZE = (32, 32)
 EPOCHS = 10
@@ -161,18 +161,10 @@ def judge_of_faces(
     """
     # Labels and size are in the file's name anyway, and depend on who asks.
     made = {k: v for k, v in settings.items() if k not in ("labels", "size", "crop")}
-    with Progress(
-        TextColumn(f"judge of {source}"),
-        BarColumn(24),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def progress(share: float) -> None:
-            bar.update(task, completed=share)
-
-        images_of = data.train[source].images
-        return cached_judge(images_of, data.image_size, str(sorted(made.items())), progress)
+    with Progress(f"judge of {source}", 100, "%", console) as progress:
+        return cached_judge(
+            data.train[source].images,
+            data.image_size,
+            str(sorted(made.items())),
+            lambda share: progress.reach(100 * share),
+        )

@@ -19,7 +19,6 @@ import base64
 import html
 import math
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from stargan import images
-from stargan.contracts import UserError
+from stargan.writing import write_whole
 
 Point = tuple[float, float]
 Picture = Image.Image | Tensor
@@ -197,7 +196,7 @@ class Page:
             f"<h1>{_inline(self.title)}</h1>{under}\n" + "\n".join(self._html) + "\n</main></body>"
             "</html>\n"
         )
-        write_text(path, text)
+        write_whole(path, text)
 
     def save_markdown(self, path: str | Path) -> None:
         """Write headings, text and tables as Markdown; plots and pictures are left out.
@@ -210,31 +209,12 @@ class Page:
         for block, after in zip(blocks, [*blocks[1:], "#"], strict=True):
             if not block.startswith("#") or _depth(after) > _depth(block) or _depth(after) == 0:
                 lines.append(block)  # a heading of pictures alone is left out
-        write_text(path, "\n\n".join(lines) + "\n")
+        write_whole(path, "\n\n".join(lines) + "\n")
 
     def _put(self, block: str, markdown: str) -> None:
         self._html.append(block)
         self._markdown.append(markdown)
         self._plots = False
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all; makes the folder.
-
-    Raises:
-        UserError: the place cannot be written to.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
 
 
 def _depth(block: str) -> int:

@@ -12,8 +12,9 @@ from torch.nn.functional import pad
 
 from stargan.contracts import Plain
 from stargan.evaluation.figures import FEW, FIGURES, Readings, Row, SetFigures
-from stargan.evaluation.page import Page, Picture, write_text
+from stargan.evaluation.page import Page, Picture
 from stargan.metrics.bootstrap import Estimate
+from stargan.writing import write_whole
 
 ARRIVES = ("error", "kept")
 LOOKS = ("fid", "kid", "diversity")
@@ -119,7 +120,7 @@ def write_evaluation(
         facts: name to words, at the top of the page.
     """
     plain = {"facts": dict(facts), "models": [r.to_plain() for r in results]}
-    write_text(folder / "report.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    write_whole(folder / "report.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
     page = evaluation_page(results, facts)
     page.save_markdown(folder / "report.md")
     page.save(folder / "report.html")

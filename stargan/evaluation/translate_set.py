@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from stargan.evaluation.test_set import Chunk, TestSet, wanted
 from stargan.judge import Judge
 from stargan.labels import LabelSpace
 from stargan.metrics.fid import FeatureNetwork
+from stargan.writing import whole, write_whole
 
 PSNR_CAP = 60.0
 """dB; an exact copy would have infinitely many, and half a grey level of 255 is 54."""
@@ -112,12 +112,10 @@ class Shards:
             folder.mkdir(parents=True, exist_ok=True)
             for left in folder.glob("*.part"):
                 left.unlink()
-            if not stamp.is_file():
-                part = folder / "identity.part"
-                part.write_text(text, encoding="utf-8")
-                part.replace(stamp)
         except OSError as error:
             raise UserError(f"'{folder}' cannot be written ({error.strerror or error}).") from error
+        if not stamp.is_file():
+            write_whole(stamp, text)
 
     def get(self, name: str, make: Callable[[], Table]) -> Table:
         """A table, made if it is not there."""
@@ -128,12 +126,8 @@ class Shards:
             with contextlib.suppress(SafetensorError, OSError):  # damaged: made again
                 return load_file(path)
         table = make()
-        part = path.with_name(f"{name}.{secrets.token_hex(4)}.part")
-        try:
+        with whole(path) as part:
             save_file({k: v.contiguous() for k, v in table.items()}, part)
-            part.replace(path)
-        except OSError as error:
-            raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
         return table
 
 
@@ -232,8 +226,9 @@ def _measure(
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         source = torch.full((len(rows),), test.index)
-        joint = [translate.labels.expand(t, test.index) for t in (label, target)]
-        made = translate(image, *joint, source)
+        own = translate.labels.expand(label, test.index)
+        asked = translate.labels.expand(target, test.index)
+        made = translate(image, own, asked, source)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
         pixels = change(fake, image)
@@ -260,7 +255,7 @@ def _measure(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = translate(made, *reversed(joint), source)
+            back = translate(made, asked, own, source)
             part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
         parts.append(part)
     named = {f"real.{k}": v for k, v in real.items()}

@@ -29,7 +29,7 @@ from torch import nn
 
 from stargan import images
 from stargan.contracts import Plain, UserError
-from stargan.export.rules import Newer, conditional, make_rule
+from stargan.export.rules import NewerError, conditional, make_rule
 from stargan.labels import JointLabelSpace
 
 FORMAT = 2
@@ -181,7 +181,7 @@ def check(plain: Any, where: str) -> Checked:
         if plain["format"] == 1:
             plain = upgraded(plain)
         return _checked(plain)
-    except Newer as error:
+    except NewerError as error:
         raise UserError(f"'{where}' is not opened: {error}") from error
     except UserError as error:
         raise UserError(f"{damaged} ({str(error).rstrip('.')}).") from error
@@ -198,7 +198,9 @@ def _checked(plain: Plain) -> Checked:
         raise UserError(f"nothing in it makes it a {kind}")
     unknown = sorted(set(roles) - set(ROLES.values()))
     if unknown:
-        raise Newer(f"the role '{unknown[0]}' is unknown to this version of stargan: update it.")
+        raise NewerError(
+            f"the role '{unknown[0]}' is unknown to this version of stargan: update it."
+        )
     wanted = {name for about in roles.values() for name in about["networks"]}
     if wanted != set(networks):
         odd = ", ".join(sorted(wanted ^ set(networks)))
@@ -231,7 +233,7 @@ def _framing(image: Plain, labels: JointLabelSpace) -> Framing:
     own = {"resize": RESIZE, "range": RANGE}
     other = next((key for key, value in given.items() if value not in (None, own.get(key))), None)
     if other is not None:
-        raise Newer(
+        raise NewerError(
             f"its images are framed by {other}={given[other]}, which this version of stargan does "
             "not do: update it."
         )

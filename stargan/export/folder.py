@@ -11,7 +11,7 @@ from stargan.contracts import Plain
 from stargan.export import hub
 from stargan.export.card import model_card
 from stargan.export.parts import save_export
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 
 def save_folder(

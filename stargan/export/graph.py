@@ -1,16 +1,16 @@
 """Networks as graphs: what ONNX files and .pt2 files share.
 
-Both are traced by ``torch.export`` with a batch of any size. What the translating graph takes beside
-the image is the rule's business (``rules.Rule.takes``): of one conditional generator a ``condition``
-vector, of all others the joint labels ``own`` and ``target``. What a precision means:
+Both are traced by ``torch.export`` with a batch of any size. What the translating graph takes
+beside the image is the rule's business (``rules.Rule.takes``): of one conditional generator a
+``condition`` vector, of all others the joint labels ``own`` and ``target``. What a precision means:
 
 fp32
-    As trained. The weights of what only reads labels are kept in half precision, as in the safetensors file, and computed
-    with in fp32: only the sign and order of its logits matter.
+    As trained. The weights of what only reads labels are kept in half precision, as in the
+    safetensors file, and computed with in fp32: only the sign and order of its logits matter.
 fp16
-    ONNX: translating is computed in half precision (its norms in fp32 where the network says so). A .pt2 file
-    and a safetensors file only keep the weights in half precision and compute in fp32, since
-    PyTorch has no fast half precision on a CPU.
+    ONNX: translating is computed in half precision (norms in fp32 where the network says so). A
+    .pt2 file and a safetensors file only keep the weights in half precision and compute in fp32,
+    since PyTorch has no fast half precision on a CPU.
 """
 
 from __future__ import annotations

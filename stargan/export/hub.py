@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stargan.contracts import Plain, UserError
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _FILES = (".ckpt", ".safetensors", ".onnx", ".pt2")

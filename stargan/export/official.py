@@ -21,8 +21,8 @@ from stargan.contracts import Plain, UserError
 from stargan.export.description import describe, reads
 from stargan.export.parts import Parts, load_weights
 from stargan.export.rules import conditional
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
+from stargan.writing import write_whole
 
 RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 GENERATOR = "stargan.networks.stargan.Generator"

@@ -39,7 +39,7 @@ from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model
 from stargan.export.parts import Parts
 from stargan.export.rules import make_rule
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 OPSET = 18
 PREPROCESSING = (
@@ -49,11 +49,11 @@ PREPROCESSING = (
     "(value + 1) * 127.5, rounded."
 )
 INPUTS = {
-    "condition": "condition: the target labels in the order of the description's labels, each 0 to "
-    "1; of several label spaces the others' labels are 0, and one more value for each space follows, "
-    "1 for the one that is meant.",
-    "own": "own: the image's own labels in the order of the description's labels, each 0 or 1, 0 in "
-    "other label spaces than the one that is meant.",
+    "condition": "condition: the target labels in the order of the description's labels, each 0 "
+    "to 1; of several label spaces the others' labels are 0, and one more value for each space "
+    "follows, 1 for the one that is meant.",
+    "own": "own: the image's own labels in the order of the description's labels, each 0 or 1, 0 "
+    "in other label spaces than the one that is meant.",
     "target": "target: the labels that are asked for, like own. A change that the model has no "
     "network for gives NaN.",
 }

@@ -1,8 +1,8 @@
 """Models as networks and tensors: exported files, checkpoints, and what they hold.
 
 ``generator.safetensors`` and its like hold each network's tensors under its name (``generator.*``)
-and, as JSON under the metadata key ``stargan``, the description, see ``description``. A network of a
-translator that only reads labels is kept in half precision, all others in fp32.
+and, as JSON under the metadata key ``stargan``, the description, see ``description``. A network of
+a translator that only reads labels is kept in half precision, all others in fp32.
 
 Checkpoints carry the description as ``hyper_parameters["export"]`` and, where a network's tensors
 have another prefix in the state dict than its name, ``hyper_parameters["tensors"]``: network name
@@ -29,8 +29,8 @@ from stargan.contracts import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, Framing, check, without
 from stargan.export.rules import Rule, make_rule
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace
+from stargan.writing import write_whole
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
 _SORTS = "a file that ends in .ckpt, .safetensors, .onnx or .pt2"

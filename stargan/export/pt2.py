@@ -1,9 +1,10 @@
 """``.pt2`` archives of ``torch.export``: graphs that PyTorch opens without this package.
 
-The archive holds the programs ``model`` (``image, condition -> translated``, of a model with several
-networks ``image, own, target -> translated``, see ``graph``; what ``torch.export.load`` gives) and
-``classifier`` (``image -> logits``), and the description as the extra file ``stargan.json``. Unlike the other formats it is not safe to open one from a stranger:
-PyTorch evaluates expressions of the file. Archives with pickled parts or compiled code are refused.
+The archive holds the programs ``model`` (``image, condition -> translated``, of a model with
+several networks ``image, own, target -> translated``, see ``graph``; what ``torch.export.load``
+gives) and ``classifier`` (``image -> logits``), and the description as the extra file
+``stargan.json``. Unlike the other formats it is not safe to open one from a stranger: PyTorch
+evaluates expressions of the file. Archives with pickled parts or compiled code are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model, find_device
 from stargan.export.parts import Parts
 from stargan.export.rules import make_rule
-from stargan.export.writing import write_whole
+from stargan.writing import write_whole
 
 DESCRIPTION = "stargan.json"
 

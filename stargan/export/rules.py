@@ -21,7 +21,7 @@ from stargan.contracts import Edits, Plain, UserError
 from stargan.labels import JointLabelSpace
 
 
-class Newer(UserError):
+class NewerError(UserError):
     """A file asks for what a later version of this package does."""
 
 
@@ -135,15 +135,14 @@ class Rule(nn.Module):
 
         Each label in turn, chosen in its group or flipped, of images without any label.
         """
-        rows = []
+        rows: list[tuple[Tensor, Tensor, int]] = []
         for i, space in enumerate(self.labels.spaces):
             own = torch.zeros(1, space.size)
             if space.categorical:
                 own[0, 0] = 1
             joint = self.labels.expand(own, i)
-            rows += [(joint, target, i) for _, target in self.labels.targets(joint, i)]
-        own, target, dataset = zip(*rows, strict=True)
-        return torch.cat(own), torch.cat(target), torch.tensor(dataset)
+            rows += [(joint[0], target[0], i) for _, target in self.labels.targets(joint, i)]
+        return _stacked(rows)
 
 
 class Conditional(Rule):
@@ -386,8 +385,7 @@ class Chain(Rule):
                     rows.append((own, target, i))
             if len([slot for slot in slots if slot.steps]) > 1:
                 rows.append((*many, i))
-        own, target, dataset = zip(*rows, strict=True)
-        return torch.stack(own), torch.stack(target), torch.tensor(dataset)
+        return _stacked(rows)
 
 
 class ByTarget(Chain):
@@ -422,13 +420,20 @@ def make_rule(
         networks: by name; None: a rule that only says what a graph of it takes.
 
     Raises:
-        Newer: no such rule.
+        NewerError: no such rule.
         UserError: data that it cannot be made of.
     """
     name = plain.get("rule") if isinstance(plain, Mapping) else None
     if name not in RULES:
-        raise Newer(f"the rule '{name}' is unknown to this version of stargan: update it.")
+        raise NewerError(f"the rule '{name}' is unknown to this version of stargan: update it.")
     return RULES[name](labels, dict(plain), networks)
+
+
+def _stacked(rows: Sequence[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Own labels, targets and data sets of rows as batches."""
+    own = torch.stack([one for one, _, _ in rows])
+    target = torch.stack([two for _, two, _ in rows])
+    return own, target, torch.tensor([dataset for _, _, dataset in rows])
 
 
 def _step(slot: Slot, before: int, after: int) -> Step | None:

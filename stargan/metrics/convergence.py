@@ -1,6 +1,7 @@
 """Is the game between D and G going well? Measures of scores, losses and gradients.
 
-Pure functions, and one small running state (``Persistence``). Nothing here knows a trainer.
+Pure functions, and two small running states (``Rise``, ``Persistence``). Nothing here knows a
+trainer.
 """
 
 from __future__ import annotations
@@ -58,18 +59,37 @@ def exploded(rms: float, usual: float, factor: float = 100.0) -> bool:
     return rms > factor * usual > 0
 
 
-def rise(values: Sequence[float], window: int) -> float:
+class Rise:
     """How far a loss stands above its best: mean of the last ``window`` over the lowest such mean.
 
-    1: it is at its best. 3: three times its best, and it stays there on average. NaN for fewer
-    values than two windows, or where the best is not positive.
+    Args:
+        window: values, at least one.
     """
-    finite = [v for v in values if math.isfinite(v)]
-    if window < 1 or len(finite) < 2 * window:
-        return math.nan
-    means = [sum(finite[i : i + window]) / window for i in range(len(finite) - window + 1)]
-    best = min(means)
-    return means[-1] / best if best > 0 else math.nan
+
+    def __init__(self, window: int) -> None:
+        self._last: deque[float] = deque(maxlen=window)
+        self._count = 0
+        self._mean = self._best = math.inf
+
+    def add(self, value: float) -> None:
+        """One value more; what is not finite does not count."""
+        if not math.isfinite(value):
+            return
+        self._last.append(value)
+        self._count += 1
+        if len(self._last) == self._last.maxlen:
+            self._mean = sum(self._last) / len(self._last)
+            self._best = min(self._best, self._mean)
+
+    @property
+    def value(self) -> float:
+        """1: it is at its best. 3: three times its best, and it stays there on average.
+
+        NaN for fewer values than two windows, or where the best is not positive.
+        """
+        if self._count < 2 * (self._last.maxlen or 1) or self._best <= 0:
+            return math.nan
+        return self._mean / self._best
 
 
 def oscillation(values: Sequence[float]) -> tuple[float, int]:
@@ -94,9 +114,9 @@ def oscillation(values: Sequence[float]) -> tuple[float, int]:
         return 0.0, 0
     # Unbiased: a lag has fewer products the longer it is.
     longest = n // 4
-    correlation = [
-        float(x[: n - lag] @ x[lag:]) / power * n / (n - lag) for lag in range(longest + 1)
-    ]
+    lagged = torch.cat([x, x.new_zeros(longest)]).unfold(0, n, 1)
+    unbiased = n / (n - torch.arange(longest + 1, dtype=torch.float64)) / power
+    correlation = ((lagged @ x) * unbiased).tolist()
     crossing = next((lag for lag, c in enumerate(correlation) if c < 0), None)
     if crossing is None or crossing >= longest:
         return 0.0, 0
@@ -121,17 +141,20 @@ class Persistence:
         self.patience = patience
         self.fewest = fewest
         self.opinions: deque[tuple[int, bool]] = deque()
+        self.bad = 0
+        """How many of them are bad."""
         self.since: int | None = None
         """The step at which the trouble that lasts began; None when all is well."""
 
     def update(self, step: int, bad: bool) -> str | None:
         """One opinion more. Returns "began", "ended" or None."""
         self.opinions.append((step, bad))
+        self.bad += bad
         while len(self.opinions) > self.fewest and self.opinions[1][0] <= step - self.patience:
-            self.opinions.popleft()
+            self.bad -= self.opinions.popleft()[1]
         if len(self.opinions) < self.fewest or step - self.opinions[0][0] < self.patience:
             return None
-        share = sum(b for _, b in self.opinions) / len(self.opinions)
+        share = self.bad / len(self.opinions)
         if self.since is None and share >= self.SHARE:
             self.since = next(s for s, b in self.opinions if b)
             return "began"

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stargan import cam, images
 from stargan.contracts import Plain, UserError
@@ -25,8 +23,10 @@ from stargan.evaluation.localisation import (
     locate_labels,
 )
 from stargan.judge import Judge, open_judge
+from stargan.progress import Progress
 from stargan.tasks.evaluate import evaluation_data
 from stargan.tasks.translate import output_names
+from stargan.writing import write_whole
 
 SHEET = "contact_sheet.png"
 SHEET_ROWS = 64
@@ -89,17 +89,6 @@ def titles(judge: Judge) -> list[str]:
     ]
 
 
-def bar(words: str) -> Progress:
-    """A progress bar on stderr, where that is a terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        *(TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
 def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     """Write ``<stem>_<label>.png`` for each photo and label, and ``contact_sheet.png``."""
     labels = chosen_labels(judge, config["class"])
@@ -114,10 +103,9 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     rows: list[list[Image.Image]] = []
     sides: list[str] = []
     skipped: list[str] = []
-    with bar("maps") as progress:
-        task = progress.add_task("", total=len(files))
+    with Progress("maps", len(files)) as progress:
         for file, outputs in zip(files, names, strict=True):
-            progress.advance(task)
+            progress.advance()
             try:
                 photo = images.open_image(file)
             except UserError:
@@ -183,13 +171,8 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
             lines += ["", f"## {name}", "", f"Left out: data.{name}.regions is not given."]
             print(f"{name}: left out, data.{name}.regions is not given")
     for name, prepared in (known or data.test).items():
-        with bar(f"maps of {name}") as progress:
-            task = progress.add_task("", total=len(prepared))
-
-            def advance(count: int, progress: Progress = progress, task: Any = task) -> None:
-                progress.update(task, completed=count)
-
-            located = locate_labels(judge, data, name, share, config["batch_size"], advance)
+        with Progress(f"maps of {name}", len(prepared)) as progress:
+            located = locate_labels(judge, data, name, share, config["batch_size"], progress.reach)
         cases, about = located.cases, prepared.about_regions()
         if not cases:
             raise UserError(
@@ -206,7 +189,7 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         print(f"{name}: {len(prepared):,} test images")
         print("\n".join([region, *notes]))
         print("\n".join(table(rows)) + "\n")
-    (output / "localisation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(output / "localisation.md", "\n".join(lines) + "\n")
     print(f"wrote {output / 'localisation.md'}")
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from stargan import __version__
@@ -35,6 +32,7 @@ from stargan.evaluation.what_changed import pictures
 from stargan.export import Model, find_device, open_model
 from stargan.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
+from stargan.progress import Progress
 from stargan.training.metrics_log import read_terms
 from stargan.training.run import build_data
 
@@ -255,9 +253,10 @@ def evaluate_source(
     safe = subject.name.replace("/", "_")
     shards = Shards(folder / f"{safe}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
-    with bar(f"{subject.name}: {test.name}", total, console) as advance:
+    with Progress(f"{subject.name}: {test.name}", total, console=console) as progress:
         records = translate_set(
-            model, test, tools, config["batch_size"], shards, reference, config["cycle"], advance
+            *(model, test, tools, config["batch_size"], shards, reference, config["cycle"]),
+            progress.advance,
         )
     if not records.fake:
         raise UserError(f"no image of '{test.name}' can be translated: all have every label.")
@@ -303,31 +302,6 @@ def digest(network: nn.Module) -> str:
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()[:20]
-
-
-@contextmanager
-def bar(words: str, total: int, console: Console) -> Iterator[Any]:
-    """A progress bar with speed and time left; where the output is no terminal one line."""
-    if not console.is_terminal:
-        console.print(f"{words}, {total:,} images", soft_wrap=True)
-    speed = TextColumn("{task.fields[rate]}")
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        speed,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(words, total=total, rate="")
-
-        def advance(count: int) -> None:
-            now = progress.tasks[0].speed
-            progress.update(task, advance=count, rate=f"{now:.1f} images/s" if now else "")
-
-        yield advance
 
 
 def say(source: SourceResult, console: Console) -> None:

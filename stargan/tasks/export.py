@@ -22,8 +22,8 @@ from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
-from stargan.export.writing import write_whole
 from stargan.inference import Translator
+from stargan.writing import write_whole
 
 ENDINGS = {
     "safetensors": ".safetensors",
@@ -186,10 +186,9 @@ def write(
 def reopened(path: Path, parts: Parts) -> Parts:
     """Official weights, read back as ``stargan import-official`` reads them."""
     judge = path.with_name(path.name.replace("-G.ckpt", "-D.ckpt"))
-    networks, description, _ = read_official(
-        *(path, judge if judge.is_file() else None),
-        *(parts.labels, parts.framing.crops, parts.size[0]),
-    )
+    found = judge if judge.is_file() else None
+    crops = parts.framing.crops
+    networks, description, _ = read_official(path, found, parts.labels, crops, parts.size[0])
     return Parts.of(networks, description)
 
 

@@ -41,7 +41,8 @@ def main(config: Plain) -> Path:
     # The run's own story knows of rollbacks, whose rows are gone; without it, what the rows say.
     story = read_log(folder / LOG_NAME) or found
     path = Path(config["output"] or folder / "health.html").expanduser()
-    page = make_page(str(settings.get("name", folder.name)), health, story, last_sample(folder))
+    name = str(settings.get("name", folder.name))
+    page = make_page(name, health, rows, story, last_sample(folder))
     page.save(path)
     for trouble in health.troubles.values():
         monitor = BY_NAME[trouble.monitor]
@@ -51,7 +52,6 @@ def main(config: Plain) -> Path:
         )
         console.print(f"  what usually helps: {monitor.cures}", soft_wrap=True)
     if not health.troubles:
-        judged = health.judged is not None
-        console.print("all is well" if judged else "too young to be judged", soft_wrap=True)
+        console.print("all is well" if health.judged else "too young to be judged", soft_wrap=True)
     console.print(f"page       {path}", markup=False, soft_wrap=True)
     return path

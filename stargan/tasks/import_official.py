@@ -12,8 +12,8 @@ from stargan.data.face_person import EXPRESSIONS
 from stargan.export import save_export
 from stargan.export.card import model_card
 from stargan.export.official import read_official
-from stargan.export.writing import write_whole
 from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.writing import write_whole
 
 CELEBA_CROP = 178
 PRESETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from torch import Tensor
 
@@ -17,8 +16,10 @@ from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.evaluation.sample_set import SURE, SampleScores, score_lines, score_samples
 from stargan.judge import open_judge
+from stargan.progress import Progress
 from stargan.sampler import Sampler, between
 from stargan.training.run import build_data
+from stargan.writing import write_whole
 
 SHEET, WALK, REPORT = "sheet.png", "interpolation.png", "report.md"
 SHEET_IMAGES = 100
@@ -52,24 +53,14 @@ def main(config: Plain) -> None:
     noise = sampler.noise(count, seed)
     wide = max(5, len(str(count)))
 
-    console = Console(stderr=True)
     made: list[Tensor] = []
-    with Progress(
-        TextColumn("sampling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        bar = progress.add_task("", total=count)
+    with Progress("sampling", count) as progress:
         for part in noise.split(batch_size):
             batch = sampler.draw(part)
             for i, image in enumerate(batch, sum(map(len, made)) + 1):
                 images.save_png(images.to_pil(image), output / f"sample_{i:0{wide}d}.png")
             made.append(batch)
-            progress.advance(bar, len(batch))
+            progress.advance(len(batch))
     print(f"wrote {count} images to {output}")
     if config["sheet"]:
         shown = torch.cat(made)[:SHEET_IMAGES]
@@ -84,7 +75,7 @@ def main(config: Plain) -> None:
         scores = score_samples(judge, torch.cat(made), test, train)
         lines = score_lines(scores, str(config["model"]), str(config["judge"]))
         lines += ["", f"![samples]({SHEET})"] if config["sheet"] else []
-        (output / REPORT).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(output / REPORT, "\n".join(lines) + "\n")
         show(scores)
         print(f"wrote {output / REPORT}")
 

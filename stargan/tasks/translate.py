@@ -13,7 +13,6 @@ from typing import Any
 
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stargan import images
 from stargan.cam import check_maps
@@ -22,6 +21,7 @@ from stargan.evaluation.what_changed import changed_sheet
 from stargan.inference import Translator
 from stargan.judge import Judge, open_judge
 from stargan.labels import parse_edits
+from stargan.progress import Progress
 
 SHEET = "contact_sheet.png"
 SHEET_ROWS = 64
@@ -72,16 +72,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
     skipped: list[Path] = []
     rows: list[list[Image.Image]] = []
     titles: list[str] = []
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        bar = progress.add_task("translating", total=len(files))
+    with Progress("translating", len(files)) as progress:
         for start in range(0, len(files), translator.batch_size):
             places = range(start, min(start + translator.batch_size, len(files)))
             photos: dict[int, Image.Image] = {}
@@ -102,7 +93,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
                     rows.append([photos[i], *outputs])
                     titles.append(files[i].name)
-            progress.advance(bar, len(places))
+            progress.advance(len(places))
 
     done = len(files) - len(skipped)
     if not done:

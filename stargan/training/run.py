@@ -29,6 +29,7 @@ from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog
 from stargan.training.progress import ProgressBar, duration
 from stargan.training.saving import Checkpoints, RanksAgree, StopCleanly
+from stargan.writing import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,8 @@ def fit(
     chosen = build_callbacks(config["callbacks"], run)
     equip(trainer, run, chosen, resume)
     if trainer.is_global_zero:
-        (folder / "config.yaml").write_text(
-            configs.to_yaml({**config, "resume": None, "run_dir": str(folder)}), encoding="utf-8"
-        )
+        settings = {**config, "resume": None, "run_dir": str(folder)}
+        write_whole(folder / "config.yaml", configs.to_yaml(settings))
         introduce(run, start, max_steps)
 
     first = engine.parameters_of(next(iter(engine.groups)))
@@ -434,7 +434,7 @@ def write_report(
         lines += [f"| {name} | {value:.4g} |" for name, value in terms.items()]
     for section in sections:
         lines += ["", *section] if section else []
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")
 
 
 def quieten(console: Console) -> None:

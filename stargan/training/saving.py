@@ -16,6 +16,7 @@ import torch
 
 from stargan.training.distributed import hear, wait_for_all, world_size
 from stargan.training.engine import Engine
+from stargan.writing import whole
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,12 @@ class Checkpoints(pl.Callback):
         self.keep = keep
         self.keep_every_n_steps = keep_every_n_steps
         self.saved_step = -1
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # What a kill in the middle of a write has left.
+        if trainer.is_global_zero:
+            for path in self.folder.glob(".*.part"):
+                path.unlink()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
@@ -72,15 +79,13 @@ class Checkpoints(pl.Callback):
 
     def keep_last_as(self, path: Path) -> None:
         """A second name for ``last.ckpt``, in place of what had that name."""
-        part = path.with_name(f"{path.name}.part")
-        link_or_copy(self.folder / "last.ckpt", part)
-        part.replace(path)
+        with whole(path) as part:
+            link_or_copy(self.folder / "last.ckpt", part)
 
     def go_back(self, checkpoint: dict[str, Any], name: str) -> None:
         """Make a changed checkpoint the last one and the one of a name; later ones go."""
-        part = self.folder / "writing.ckpt.part"
-        torch.save(checkpoint, part)
-        part.replace(self.folder / "last.ckpt")
+        with whole(self.folder / "last.ckpt") as part:
+            torch.save(checkpoint, part)
         self.keep_last_as(self.folder / name)
         for path in self.folder.glob("step_*.ckpt"):
             if int(path.stem.removeprefix("step_")) > checkpoint["stargan"]["step"]:
@@ -89,11 +94,11 @@ class Checkpoints(pl.Callback):
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
     """Save under a name, whole or not at all. Every rank calls it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / "writing.ckpt.part"
-    trainer.save_checkpoint(part)
     if trainer.is_global_zero:
-        part.replace(path)
+        with whole(path) as part:
+            trainer.save_checkpoint(part)
+    else:
+        trainer.save_checkpoint(path)  # gathers, writes nothing
     wait_for_all(trainer)
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+import random
+import sys
+import time
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from stargan.evaluation.health import MONITORS, Finding, Health
+from stargan.evaluation.health import MONITORS, Finding, Health, Row
 from stargan.losses.adversarial import ADVERSARIAL, Scale
+from tests.evaluation.slow_health import SlowHealth
 
 SCALE = ADVERSARIAL["non_saturating"].scale
 HEALTHY = {
@@ -141,3 +147,139 @@ def test_rows_of_an_old_log_are_enough_for_what_they_hold() -> None:
     for step in range(50, 2000, 50):
         found += health.read({"step": step, "D/adv": 0.001, "G/adv": 9.0, "rate/G": 1e-4})
     assert [f.monitor for f in found] == ["discriminator_wins"]
+
+
+def random_log(seed: int, count: int) -> list[Row]:
+    """A run through random stretches of health and of planted troubles, with holes in its log."""
+    draws = random.Random(seed)
+    every, warm_up = draws.choice([1, 10, 50]), draws.choice([0, 0, 15])
+    rows: list[Row] = []
+    change: dict[str, float] = {}
+    wave = False
+    for i in range(count):
+        if draws.random() < 0.03:
+            names = draws.sample(sorted(PLANTED), draws.choice([0, 1, 1, 2]))
+            change = {k: v for name in names for k, v in PLANTED[name].items()}
+            wave = draws.random() < 0.3
+        row: dict[str, float] = {"step": (i + 1) * every, "seconds": float(i)}
+        for name, value in (HEALTHY | change).items():
+            if i < warm_up and name[:2] != "D/":
+                continue
+            if draws.random() < 0.9:
+                row[name] = value * draws.uniform(0.7, 1.4)
+        if "D/adv" in row and wave:
+            row["D/adv"] += 0.8 * math.sin(i / 2)
+        if draws.random() < 0.005:
+            row[draws.choice(sorted(HEALTHY))] = draws.choice([math.nan, math.inf, -math.inf])
+        if i < warm_up:
+            row.pop("D/adv", None)
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_verdicts_are_those_of_the_slow_reference(seed: int) -> None:
+    scale = None if seed % 4 == 0 else ADVERSARIAL[["hinge", "non_saturating"][seed % 2]].scale
+    rows = random_log(seed, 500)
+    every = int(rows[0]["step"])
+    words = (scale, 1 + seed % 3, 20 * every, (5 + 5 * (seed % 4)) * every)
+    fast, slow = Health(*words), SlowHealth(*words)
+    events = 0
+    for row in rows:
+        found = fast.read(row)
+        assert [str(f) for f in found] == [str(f) for f in slow.read(row)]
+        assert str(fast.troubles) == str(slow.troubles)
+        assert str(fast.opinions) == str(slow.opinions), "words and figures too"
+        assert fast.clear == slow.clear
+        events += len(found)
+    assert events > 3, "a log in which nothing happens shows nothing"
+
+
+def lines_run(health: Health, rows: list[Row]) -> int:
+    """Lines of Python that reading takes: a measure that no other load on the machine changes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for row in rows:
+            health.read(row)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_a_late_row_costs_as_much_as_an_early_one() -> None:
+    """8,000 rows took 44 s when every row looked at the whole log."""
+    rows: list[Row] = []
+    for i in range(8000):
+        wobble = 1 + 0.02 * math.sin(i * i)
+        rows.append({"step": 50 * (i + 1), **{k: v * wobble for k, v in HEALTHY.items()}})
+    health = Health(SCALE, 1, 1000, 300)
+    for row in rows[:200]:
+        health.read(row)
+    early = lines_run(health, rows[200:300])
+    seconds = []
+    for part in (rows[300:1300], rows[1300:-1100], rows[-1100:-100]):
+        began = time.process_time()
+        for row in part:
+            health.read(row)
+        seconds.append(time.process_time() - began)
+    late = lines_run(health, rows[-100:])
+    assert late < 1.05 * early
+    assert seconds[2] < 3 * seconds[0], "nor more time, which was fifteen times as much"
+    # What is kept of a run for its medians is one number a row, not the rows.
+    assert len(health.history.rows) == 64
+    assert health.history.count == 8000
+
+
+def test_a_checkpoint_of_a_trouble_is_never_one_to_go_back_to() -> None:
+    health = Health(SCALE, 1, 200, 100)
+    run(health, {}, 10, 600)
+    assert not health.was_well(200), "not judged yet: the first row of G was at 10"
+    assert health.was_well(210)
+    assert health.was_well(555), "between two rows that are clear"
+    assert not health.was_well(605), "nobody has looked yet"
+    run(health, PLANTED["label_ignored"], 610, 900)
+    assert health.was_well(600)
+    for step in (605, 610, 700, 899, 900):
+        assert not health.was_well(step)
+    # It is over: of what was written meanwhile nothing has become better by that.
+    run(health, {}, 910, 2000)
+    assert health.clear
+    for step in (605, 700, 900, 950):
+        assert not health.was_well(step)
+    assert health.was_well(2000)
+    assert health.newest_well([0, 500, 700, 900]) == 500
+    assert health.newest_well([500, 1500, 700, 2500]) == 1500
+    assert health.newest_well([0, 700]) is None
+    assert health.newest_well([]) is None
+
+
+def test_a_trouble_that_is_too_short_to_be_announced_is_no_healthy_moment_either() -> None:
+    health = Health(SCALE, 1, 200, 200)
+    run(health, {}, 10, 1000)
+    assert run(health, PLANTED["label_ignored"], 1010, 1050) == []
+    run(health, {}, 1060, 2000)
+    assert health.was_well(1000)
+    assert not health.was_well(1030)
+    assert not health.was_well(1100), "its bad rows are in the memory of the monitor still"
+    assert health.was_well(1260)
+
+
+def test_a_trouble_on_which_there_are_no_opinions_any_more_still_lasts() -> None:
+    """Something else explains it for longer than the patience; nobody has seen its end."""
+    health = Health(SCALE, 1, 200, 100)
+    run(health, {}, 10, 500)
+    run(health, PLANTED["label_ignored"], 510, 800)
+    blank = dict.fromkeys(HEALTHY, 0.0) | {"D/adv": 1.25, "G/adv": 0.9, "D/rank": 0.7}
+    for step in range(810, 1500, 10):
+        health.read({"step": step, **{k: v for k, v in blank.items() if v}})
+    assert list(health.troubles) == ["label_ignored"]
+    assert not health.clear
+    assert not health.was_well(1400)

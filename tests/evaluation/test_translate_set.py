@@ -268,7 +268,7 @@ def test_a_judge_of_other_labels_is_refused(data: DataModule) -> None:
     faces = data.test["attributes"].images
     assert isinstance(faces, SyntheticFaces)
     judge = Judge(Memory(faces), JointLabelSpace([faces.space]), (32, 32))
-    with pytest.raises(UserError, match="the judge memory has .*Black_Hair"):
+    with pytest.raises(UserError, match=r"the judge memory has .*Black_Hair"):
         judge_instruments(judge, LabelSpace(("Smiling",)), "memory")
 
 

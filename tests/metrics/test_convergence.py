@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from stargan.metrics.convergence import (
     Persistence,
+    Rise,
     exploded,
     gradient_rms,
     oscillation,
     ranking_accuracy,
-    rise,
     vanished,
 )
 
@@ -63,6 +64,13 @@ def test_gradients_vanish_where_adam_fades_and_explode_against_what_was_usual() 
     assert not exploded(1.0, 0.0)
 
 
+def rise(values: list[float], window: int) -> float:
+    running = Rise(window)
+    for value in values:
+        running.add(value)
+    return running.value
+
+
 def test_rise_compares_the_last_window_with_the_best_one() -> None:
     flat, up = [2.0] * 20, [1.0] * 20 + [3.0] * 10
     assert rise(flat, 5) == pytest.approx(1)
@@ -70,7 +78,10 @@ def test_rise_compares_the_last_window_with_the_best_one() -> None:
     assert rise([3.0] * 10 + [1.0] * 10, 5) == pytest.approx(1), "it fell: at its best"
     assert rise([1.0] * 10 + [3.0] + [1.0] * 10, 5) == pytest.approx(1), "a spike does not stay"
     assert math.isnan(rise([1.0] * 9, 5))
+    assert math.isnan(rise([1.0] * 9 + [math.nan, math.inf], 5)), "what is not finite is no value"
+    assert rise([1.0] * 10, 5) == 1, "two windows are enough"
     assert math.isnan(rise([-1.0] * 10, 5))
+    assert math.isnan(rise([0.0] * 10, 5)), "no multiple of nothing"
 
 
 def test_oscillation_finds_a_wave_and_its_period() -> None:
@@ -90,6 +101,25 @@ def test_noise_and_drift_are_no_oscillation(seed: int) -> None:
     assert oscillation(noise.tolist())[0] < 0.5
     assert oscillation((0.05 * torch.arange(120) + 0.5 * noise).tolist())[0] < 0.5
     assert oscillation((noise.cumsum(0) / 3).tolist())[0] < 0.75, "a random walk wanders"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_oscillation_is_the_highest_correlation_after_the_first_crossing(seed: int) -> None:
+    """Lag by lag, as the definition says, with the line fitted by least squares."""
+    draws = np.random.default_rng(seed)
+    n = int(draws.integers(16, 80))
+    values = (
+        draws.normal(size=n) + np.sin(np.arange(n) * draws.uniform(0.3, 2)) + 0.1 * np.arange(n)
+    )
+    x = values - np.polyval(np.polyfit(np.arange(n), values, 1), np.arange(n))
+    found = [np.mean(x[: n - k] * x[k:]) / np.mean(x * x) for k in range(n // 4 + 1)]
+    after = [k for k in range(len(found)) if any(c < 0 for c in found[:k])]
+    best = max(after, key=lambda k: found[k], default=0)
+    strength, period = oscillation(values.tolist())
+    if not after or found[best] <= 0:
+        assert (strength, period) == (0, 0)
+    else:
+        assert (strength, period) == (pytest.approx(min(found[best], 1)), best)
 
 
 def test_a_constant_or_short_signal_has_no_oscillation() -> None:
