@@ -11,14 +11,14 @@ from stargan.contracts import UserError
 from stargan.export import open_model
 from stargan.sampler import between
 from stargan.training import checkpoints
-from tests.methods.test_dcgan import make
+from tests.rig import make_dcgan
 from tests.tiny import FACES, settings, write_export
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    method = make()
+    method = make_dcgan()
     with torch.no_grad():
         for p in method.generator.parameters():
             p.add_(0.3 * torch.randn_like(p))
@@ -43,7 +43,7 @@ def test_opens_and_draws(model: Path) -> None:
 
 
 def test_equals_the_method(model: Path, tmp_path: Path) -> None:
-    method = make()
+    method = make_dcgan()
     checkpoints.export(method, tmp_path)
     sampler = Sampler.from_pretrained(tmp_path)
     noise = sampler.noise(4, seed=0)

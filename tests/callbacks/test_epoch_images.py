@@ -12,13 +12,19 @@ from stargan import images
 from stargan.callbacks.epoch_images import EpochImages, epoch_means, score_lines, square, thin_out
 from stargan.methods.dcgan import DCGAN
 from stargan.networks.dcgan import draw_noise
+from stargan.training.engine import Engine
 from tests.callbacks.test_callbacks import Trainer
-from tests.methods.test_dcgan import make
+from tests.rig import make_dcgan, make_engine
 
 
 @pytest.fixture
-def method() -> DCGAN:
-    return make()
+def engine() -> Engine:
+    return make_engine(make_dcgan())
+
+
+def dcgan(engine: Engine) -> DCGAN:
+    assert isinstance(engine.method, DCGAN)
+    return engine.method
 
 
 def callback(folder: Path, steps_per_epoch: int = 3) -> Any:
@@ -26,40 +32,40 @@ def callback(folder: Path, steps_per_epoch: int = 3) -> Any:
     return EpochImages(noise, folder / "samples", steps_per_epoch, folder / "metrics.csv")
 
 
-def run(made: Any, method: DCGAN, steps: range) -> None:
-    for method.step in steps:
-        made.on_train_batch_end(Trainer(), method)
-    made.on_train_end(Trainer(), method)
+def run(made: Any, engine: Engine, steps: range) -> None:
+    for engine.step in steps:
+        made.on_train_batch_end(Trainer(), engine)
+    made.on_train_end(Trainer(), engine)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in (folder / "samples").iterdir())
 
 
-def test_a_picture_after_each_epoch_and_the_animation(method: DCGAN, tmp_path: Path) -> None:
+def test_a_picture_after_each_epoch_and_the_animation(engine: Engine, tmp_path: Path) -> None:
     made = callback(tmp_path)
-    run(made, method, range(1, 7))
+    run(made, engine, range(1, 7))
     assert names(tmp_path) == [
         "animation.gif",
         "image_at_epoch_0001.png",
         "image_at_epoch_0002.png",
     ]
     shown = Image.open(tmp_path / "samples" / "image_at_epoch_0001.png")
-    expected = square(method.sample(made.noise))
+    expected = square(dcgan(engine).sample(made.noise))
     assert np.array_equal(np.asarray(shown), np.asarray(expected))
     with Image.open(tmp_path / "samples" / "animation.gif") as gif:
         # G has not moved, so both frames are alike and one is shown for both their times.
         assert gif.info["loop"] == 0
 
 
-def test_frames_of_the_animation_are_the_pictures(method: DCGAN, tmp_path: Path) -> None:
+def test_frames_of_the_animation_are_the_pictures(engine: Engine, tmp_path: Path) -> None:
     made = callback(tmp_path)
-    for method.step in range(1, 13):
+    for engine.step in range(1, 13):
         with torch.no_grad():
-            for p in method.generator.parameters():
+            for p in dcgan(engine).generator.parameters():
                 p.add_(0.1 * torch.randn_like(p))
-        made.on_train_batch_end(Trainer(), method)
-    made.on_train_end(Trainer(), method)
+        made.on_train_batch_end(Trainer(), engine)
+    made.on_train_end(Trainer(), engine)
     with Image.open(tmp_path / "samples" / "animation.gif") as gif:
         assert gif.n_frames == 4
         gif.seek(3)
@@ -68,23 +74,23 @@ def test_frames_of_the_animation_are_the_pictures(method: DCGAN, tmp_path: Path)
     assert np.abs(last - np.asarray(png).astype(int)).max() <= 4
 
 
-def test_a_run_stopped_within_an_epoch(method: DCGAN, tmp_path: Path) -> None:
+def test_a_run_stopped_within_an_epoch(engine: Engine, tmp_path: Path) -> None:
     made = callback(tmp_path)
-    run(made, method, range(1, 3))
+    run(made, engine, range(1, 3))
     assert names(tmp_path) == ["image_at_step_00000002.png"]
     assert "image_at_step_00000002.png" in "\n".join(made.report())
     assert made.summary() == {"samples": str(tmp_path / "samples")}
 
 
-def test_a_resumed_run_goes_on_with_the_animation(method: DCGAN, tmp_path: Path) -> None:
-    run(callback(tmp_path), method, range(1, 4))
+def test_a_resumed_run_goes_on_with_the_animation(engine: Engine, tmp_path: Path) -> None:
+    run(callback(tmp_path), engine, range(1, 4))
     images.save_png(Image.new("RGB", (456, 456)), tmp_path / "samples" / "image_at_epoch_0001.png")
-    run(callback(tmp_path), method, range(4, 7))
+    run(callback(tmp_path), engine, range(4, 7))
     with Image.open(tmp_path / "samples" / "animation.gif") as gif:
         assert gif.n_frames == 2, "the black one of the first epoch, and the second"
 
 
-def test_report_shows_scores_by_epoch(method: DCGAN, tmp_path: Path) -> None:
+def test_report_shows_scores_by_epoch(engine: Engine, tmp_path: Path) -> None:
     rows = ["step,seconds,D/real,D/fake"]
     rows += [f"{s},1,{s / 10},{-s / 10}" for s in range(1, 8)]
     (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
@@ -93,7 +99,7 @@ def test_report_shows_scores_by_epoch(method: DCGAN, tmp_path: Path) -> None:
     assert means[2]["D/real"] == pytest.approx(0.5)
     assert sorted(means) == [1, 2, 3]
     made = callback(tmp_path)
-    run(made, method, range(1, 7))
+    run(made, engine, range(1, 7))
     report = "\n".join(made.report())
     assert "samples/animation.gif" in report
     assert "| 2 | +0.50 | -0.50 |" in report

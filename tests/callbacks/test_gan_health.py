@@ -17,17 +17,18 @@ from stargan.contracts import UserError
 from stargan.labels import JointLabelSpace
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_rows
-from tests.methods.test_stargan import JOINT, SINGLE, make, make_batch
+from tests.rig import JOINT, SINGLE, make_batch, make_stargan
 
 
 @pytest.mark.parametrize("labels", [SINGLE, JOINT], ids=["single", "joint"])
 def test_effects_of_label_and_input(
     labels: JointLabelSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method, batch = make(labels), make_batch(labels)
+    method = make_stargan(labels)
+    batch = make_batch(labels)
     assert translation_effects(method, batch)["label_effect"] > 0.01
 
-    def deaf(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def deaf(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         return image
 
     monkeypatch.setattr(method, "translate", deaf)
@@ -36,15 +37,15 @@ def test_effects_of_label_and_input(
     assert effects["input_effect"] == pytest.approx(1)
     assert effects["colour_drift"] == effects["background_drift"] == 0
 
-    def blind(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def blind(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         shown = torch.zeros_like(image)
-        shown[:, 0] = label.sum(1)[:, None, None]
+        shown[:, 0] = target.sum(1)[:, None, None]
         return shown
 
     monkeypatch.setattr(method, "translate", blind)
     assert translation_effects(method, batch)["input_effect"] < 1
 
-    def drifts(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def drifts(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         moved = image.clone()
         moved[:, 2] += 0.3
         return moved
@@ -109,21 +110,21 @@ def test_rollback_lowers_the_rates_and_gives_up_after_some(tmp_path: Path) -> No
         cli.run([*TROUBLED, f"run_dir={run}", *words])
     assert stop.value.code == 3
     back = [x for x in read_log(run / "health.jsonl") if x["event"] == "rollback"]
-    assert [x["rate_scale"] for x in back] == pytest.approx([0.1, 0.01])
+    assert [x["lr_scale"] for x in back] == pytest.approx([0.1, 0.01])
     assert [x["attempt"] for x in back] == [0, 1]
     assert found(run).count("trouble") == 3
     state: dict[str, Any] = checkpoints.load(run / "checkpoints" / "last.ckpt")["stargan"]
     assert state["rollbacks"] == 2
-    assert state["rate_scale"] == pytest.approx(0.01)
+    assert state["lr_scale"] == pytest.approx(0.01)
     rows = read_rows(run / "metrics.csv")
     assert [r["step"] for r in rows] == sorted({r["step"] for r in rows}), "no step twice"
-    assert rows[-1]["rate/G"] == pytest.approx(3e-3 * 0.01, rel=0.2)
+    assert rows[-1]["lr/G"] == pytest.approx(3e-3 * 0.01, rel=0.2)
     assert all(math.isfinite(v) for v in rows[-1].values())
     # A resume goes on with the lowered rates.
     cli.run(["train", f"resume={run}", "health.action=warn"])
     rows = read_rows(run / "metrics.csv")
     assert rows[-1]["step"] == 120
-    steady = [r["rate/G"] for r in rows if 45 < r["step"] < 80]
+    steady = [r["lr/G"] for r in rows if 45 < r["step"] < 80]
     assert steady
     assert all(rate == pytest.approx(3e-5) for rate in steady)
 

@@ -10,12 +10,14 @@ import torchvision
 from safetensors.torch import save_file
 
 from stargan import cli
-from stargan.contracts import UserError
+from stargan.contracts import Feed, UserError
 from stargan.judge import open_judge
 from stargan.losses.domain import domain_loss
-from stargan.methods.classifier import Classifier, augmented
+from stargan.methods.augment import AUGMENT_DRAWS, augment
+from stargan.methods.classifier import augmented
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_terms
+from tests.rig import image_of, make_batch, make_classifier
 from tests.tiny import FACES, MOODS
 
 
@@ -65,37 +67,44 @@ def test_a_resumed_run_equals_an_uninterrupted_one(class_folder: Path, tmp_path:
     assert [r["step"] for r in read_terms(half / "metrics.csv")] == [10, 20]
 
 
-def make(*spaces: object, **settings: object) -> Classifier:
-    network = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
-    return Classifier(
-        classifier=settings.pop("classifier", network),
-        labels=[s.to_plain() for s in spaces or (FACES,)],
-        image={"size": settings.pop("size", [32, 32]), "crop": {}},
-        **settings,
-    )
-
-
 def test_every_parameter_gets_a_gradient_of_joint_labels() -> None:
-    method = make(FACES, MOODS)
-    source = torch.tensor([0, 1, 0, 1])
-    label = torch.zeros(4, 8)
-    label[0, 1] = label[1, 5] = label[2, 3] = label[3, 7] = 1
-    loss = domain_loss(method.classifier(torch.randn(4, 3, 32, 32)), label, source, method.labels)
-    loss.backward()
+    method = make_classifier(FACES, MOODS)
+    method.loss(make_batch(method), {})[0].backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in method.parameters())
     assert all(name.startswith("classifier.") for name in method.state_dict())
+
+
+def test_its_loss_is_the_domain_loss_of_changed_images() -> None:
+    method = make_classifier(FACES, MOODS, augment=0.5)
+    batch = make_batch(method)
+    changes, grain = batch.draws["augment"], batch.draws["grain"]
+    changed = augment(batch.image, changes, 0.5) + 0.05 * grain
+    method.classifier.eval()
+    logits = method.classifier(changed)
+    loss, terms = method.loss(batch, {})
+    torch.testing.assert_close(loss, domain_loss(logits, batch.label, batch.source, method.labels))
+    assert terms == {"C/cls": loss}
 
 
 def test_augmentation_is_a_function_of_the_draws_and_can_be_off() -> None:
     image = torch.rand(2, 3, 16, 16) * 2 - 1
 
-    def drawn(seed: int, strength: float) -> torch.Tensor:
-        return augmented(image, strength, torch.Generator().manual_seed(seed))
+    def changed(seed: int, strength: float) -> torch.Tensor:
+        draws = torch.Generator().manual_seed(seed)
+        numbers = torch.rand(2, AUGMENT_DRAWS, generator=draws)
+        return augmented(image, strength, numbers, torch.randn(image.shape, generator=draws))
 
-    assert torch.equal(drawn(0, 0.0), image)
-    assert torch.equal(drawn(1, 0.3), drawn(1, 0.3))
-    assert not torch.equal(drawn(1, 0.3), drawn(2, 0.3))
-    assert (drawn(1, 0.1) - image).abs().mean() < (drawn(1, 1.0) - image).abs().mean()
+    torch.testing.assert_close(changed(0, 0.0), image)
+    assert torch.equal(changed(1, 0.3), changed(1, 0.3))
+    assert not torch.equal(changed(1, 0.3), changed(2, 0.3))
+    assert (changed(1, 0.1) - image).abs().mean() < (changed(1, 1.0) - image).abs().mean()
+    # Off: nothing is asked for, and the network sees the images as they are.
+    method = make_classifier(augment=0.0)
+    method.classifier.eval()
+    assert method.feed() == Feed()
+    batch = make_batch(method)
+    expected = domain_loss(method.classifier(batch.image), batch.label, batch.source, method.labels)
+    assert torch.equal(method.loss(batch, {})[0], expected)
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
@@ -104,10 +113,10 @@ def test_it_starts_from_torchvisions_weights(suffix: str, tmp_path: Path) -> Non
     path = tmp_path / f"weights.{suffix}"
     save_file(theirs, path) if suffix == "safetensors" else torch.save(theirs, path)
     network = {"_target_": "stargan.networks.resnet.ResNet18"}
-    method = make(classifier=network, weights=str(path))
+    method = make_classifier(classifier=network, weights=str(path))
     assert torch.equal(method.classifier.trunk.conv1.weight, theirs["conv1.weight"])
     # A checkpoint opens without the file.
-    assert "weights" not in method.hparams
+    assert "weights" not in method.settings
 
 
 def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_path: Path) -> None:
@@ -116,7 +125,7 @@ def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_
     network = {"_target_": "stargan.networks.resnet.ResNet18", "channels": 8, "stem_stride": 1}
     theirs = open_judge(first).network
     for place in (first, first / "classifier.safetensors", first / "checkpoints" / "last.ckpt"):
-        ours = make(FACES, MOODS, classifier=network, weights=str(place)).classifier
+        ours = make_classifier(FACES, MOODS, classifier=network, weights=str(place)).classifier
         assert ours.head.weight.shape != theirs.head.weight.shape
         for name, value in ours.trunk.state_dict().items():
             assert torch.equal(value, theirs.trunk.state_dict()[name]), name
@@ -127,26 +136,30 @@ def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_
     assert open_judge(second).training["steps"] == 20
     alexnet = {"_target_": "stargan.networks.gap.AlexNetGAP"}
     with pytest.raises(UserError, match=r"the weights have no 'features\.0\.weight'"):
-        make(classifier=alexnet, size=[64, 64], weights=str(first))
+        make_classifier(
+            classifier=alexnet,
+            image=image_of(SINGLE, 64),
+            weights=str(first),
+        )
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do not exist"):
-        make(weights=str(tmp_path / "none.pth"))
+        make_classifier(weights=str(tmp_path / "none.pth"))
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(UserError, match="more than tensors"):
-        make(weights=str(tmp_path / "bad.pth"))
+        make_classifier(weights=str(tmp_path / "bad.pth"))
     (tmp_path / "bad.safetensors").write_bytes(b"no weights")
     with pytest.raises(UserError, match="no safetensors file"):
-        make(weights=str(tmp_path / "bad.safetensors"))
+        make_classifier(weights=str(tmp_path / "bad.safetensors"))
     torch.save({"a": [1]}, tmp_path / "list.pth")
     with pytest.raises(UserError, match="no state dict"):
-        make(weights=str(tmp_path / "list.pth"))
+        make_classifier(weights=str(tmp_path / "list.pth"))
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="the weights have no"):
-        make(weights=str(tmp_path / "other.pth"))
+        make_classifier(weights=str(tmp_path / "other.pth"))
     with pytest.raises(UserError, match="augment=2"):
-        make(augment=2)
+        make_classifier(augment=2)
 
 
 def test_a_network_for_a_method_without_one_is_refused(class_folder: Path, tmp_path: Path) -> None:

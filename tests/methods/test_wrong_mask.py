@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from stargan.contracts import Batch
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.stargan_modern import StarGANModern
+from tests.rig import MODERN_D, MODERN_G, complete, fit, image_of, make_engine
 
 LABELS = JointLabelSpace([LabelSpace(["red"], name="left"), LabelSpace(["bright"], name="right")])
 SIDE = 16
 STEPS = 400
 
 
-def draw(size: int, source: int, generator: torch.Generator) -> Batch:
-    """The left half is red or blue, the right bright or dark; a source knows one of the two."""
+def draw(size: int, source: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """The left half is red or blue, the right bright or dark; a source knows one of the two.
+
+    Images, joint labels, sources.
+    """
     red, bright = (torch.randint(2, (size,), generator=generator).float() for _ in range(2))
     image = 0.1 * torch.randn(size, 3, SIDE, SIDE, generator=generator)
     image[:, 0, :, :8] += (1.2 * red - 0.6)[:, None, None]
@@ -28,27 +27,17 @@ def draw(size: int, source: int, generator: torch.Generator) -> Batch:
     image[:, :, :, 8:] += (1.2 * bright - 0.6)[:, None, None, None]
     own = (red, bright)[source]
     label = LABELS.expand(own[:, None], source)
-    return Batch(image.clamp(-1, 1), label, torch.full((size,), source))
+    return image.clamp(-1, 1), label, torch.full((size,), source)
 
 
 @pytest.mark.slow
 def test_a_label_works_under_its_own_mask_only() -> None:
     generator = torch.Generator().manual_seed(0)
-    batches: Any = [draw(16, step % 2, generator) for step in range(STEPS)]
     method = StarGANModern(
-        generator={
-            "_target_": "stargan.networks.modern.Generator",
-            "channels": 16,
-            "width": 32,
-            "blocks": 1,
-        },
-        discriminator={
-            "_target_": "stargan.networks.modern.Discriminator",
-            "channels": 16,
-            "width": 32,
-        },
+        generator={**MODERN_G, "channels": 16, "width": 32},
+        discriminator={**MODERN_D, "channels": 16, "width": 32},
         labels=LABELS.to_plain(),
-        image={"size": [SIDE, SIDE], "crop": {"left": None, "right": None}},
+        image=image_of(LABELS, SIDE),
         adversarial="non_saturating",
         warmup_steps=100,
         lambda_colour=0.0,
@@ -59,19 +48,11 @@ def test_a_label_works_under_its_own_mask_only() -> None:
         generator_lr=1e-3,
         discriminator_lr=1e-3,
         betas=(0.5, 0.99),
-        schedule="constant",
-        max_steps=STEPS,
     )
-    pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(method, DataLoader(batches, batch_size=None))
+    batches = [complete(method, *draw(16, i % 2, generator), step=i) for i in range(STEPS)]
+    fit(make_engine(method, max_steps=STEPS), batches)
 
-    image = draw(64, 0, generator).image
+    image, _, _ = draw(64, 0, generator)
 
     def effect(space: int, mask: int) -> Tensor:
         """Mean change of the left and of the right half when a space's label goes from 0 to 1."""

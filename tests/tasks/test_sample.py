@@ -9,13 +9,13 @@ from PIL import Image
 from stargan import cli
 from stargan.contracts import UserError
 from stargan.training import checkpoints
-from tests.methods.test_dcgan import make
+from tests.rig import make_dcgan
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    checkpoints.export(make(), folder)
+    checkpoints.export(make_dcgan(), folder)
     return folder
 
 
