@@ -175,8 +175,9 @@ class Evaluate(RunCallback):
             "## Best checkpoint",
             "",
             f"`checkpoints/best.ckpt`, step {self.best['step']:.0f}, {self._value()} of "
-            f"{sum(len(test) for test, _ in self.tests)} {kind} images, all labels together. The checkpoint was chosen on them, so this figure is "
-            "somewhat too good: compare models by `stargan evaluate`"
+            f"{sum(len(test) for test, _ in self.tests)} {kind} images, all labels together. "
+            "The checkpoint was chosen on them, so this figure is somewhat too good: compare "
+            "models by `stargan evaluate`"
             + (" on images that chose nothing." if self.flatters else ", on test images."),
         ]
 
