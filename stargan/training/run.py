@@ -113,6 +113,7 @@ def fit(
     )
     data.feed, data.start_step, data.max_steps = method.feed(), start, max_steps
     data.attempt = resume["stargan"].get("rollbacks", 0) if resume else 0
+    data.check_feed()
 
     folder = make_run_dir(config, trainer)
     terms = MetricsLog(folder / "metrics.csv", int(config["log"]["every_n_steps"]))
