@@ -26,7 +26,7 @@ def test_effects_of_label_and_input(
     method, batch = make(labels), make_batch(labels)
     assert translation_effects(method, batch)["label_effect"] > 0.01
 
-    def deaf(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def deaf(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         return image
 
     monkeypatch.setattr(method, "translate", deaf)
@@ -35,15 +35,15 @@ def test_effects_of_label_and_input(
     assert effects["input_effect"] == pytest.approx(1)
     assert effects["colour_drift"] == effects["background_drift"] == 0
 
-    def blind(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def blind(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         shown = torch.zeros_like(image)
-        shown[:, 0] = label.sum(1)[:, None, None]
+        shown[:, 0] = target.sum(1)[:, None, None]
         return shown
 
     monkeypatch.setattr(method, "translate", blind)
     assert translation_effects(method, batch)["input_effect"] < 1
 
-    def drifts(image: Tensor, label: Tensor, source: Tensor) -> Tensor:
+    def drifts(image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         moved = image.clone()
         moved[:, 2] += 0.3
         return moved

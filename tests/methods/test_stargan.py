@@ -203,8 +203,9 @@ def test_paper_has_no_average() -> None:
 def test_no_mixing_across_the_batch() -> None:
     method = make(SINGLE)
     batch = make_batch(SINGLE)
-    together = method.translate(*batch)
-    alone = torch.cat([method.translate(*(t[i : i + 1] for t in batch)) for i in range(6)])
+    given = (batch.image, batch.label, batch.label.flip(0), batch.source)
+    together = method.translate(*given)
+    alone = torch.cat([method.translate(*(t[i : i + 1] for t in given)) for i in range(6)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
