@@ -80,17 +80,18 @@ class Judge:
         """
         return self.labels.spaces[source].read(self.logits(image)[:, self.labels.slices[source]])
 
-    def match(self, space: LabelSpace, name: str = "the judge") -> Match:
+    def match(self, space: LabelSpace, name: str = "the judge", needs: str = "the model") -> Match:
         """Where the labels of a model or of data are among the judge's own: by name.
 
         Args:
             space: of the labels.
             name: what the judge is called, for messages.
+            needs: whose labels they are, for messages.
 
         Raises:
             UserError: the judge does not read all of them; shows both sides.
         """
-        return match(JointLabelSpace([space]), self.labels, f"'{space.name}'", name)
+        return match(JointLabelSpace([space]), self.labels, needs, name)
 
     def column(self, space: LabelSpace, label: str) -> int:
         """The judge's own number of one label of another label space.

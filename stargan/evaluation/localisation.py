@@ -126,7 +126,7 @@ def locate_labels(
     cam.check_maps(judge)
     number = list(data.test).index(name)
     space = data.labels.spaces[number]
-    columns = judge.match(space).places
+    columns = judge.match(space, needs="the data").places
     prepared = data.test[name]
     if prepared.about_regions() is None:
         own_files = isinstance(prepared.images, RegionImages)

@@ -235,7 +235,7 @@ def examples(
     """Images with the map of each label that they have; found box red, true boxes green."""
     number = list(data.test).index(name)
     space = data.labels.spaces[number]
-    columns = judge.match(space).places
+    columns = judge.match(space, needs="the data").places
     factor = max(1, math.ceil(SHOWN / min(data.image_size)))
     large = (data.image_size[0] * factor, data.image_size[1] * factor)
     rows: list[list[Image.Image]] = []

@@ -110,7 +110,7 @@ def test_a_joint_model_is_judged_on_each_data_set(faces: dict[str, Any], tmp_pat
     ("words", "says"),
     [
         (["judge=missing"], "'missing' does not exist"),
-        (["judge=JUDGE_MOODS"], "the model changes Black_Hair"),
+        (["judge=JUDGE_MOODS"], "the model needs '"),
         (["judge=MODEL"], "not a classifier"),
         (["count=1"], "count=1 must be"),
         (["count=many"], "count=many"),

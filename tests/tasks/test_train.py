@@ -114,9 +114,9 @@ def test_checkpoint_is_plain_data_and_opens_by_itself(class_folder: Path, tmp_pa
     method.load_state_dict(loaded["state_dict"])
     batch = torch.rand(2, 3, 32, 32) * 2 - 1
     label, source = torch.eye(3)[:2], torch.zeros(2, dtype=torch.long)
-    expected = method.translate(batch, label, source)
+    expected = method.translate(batch, 1 - label, label, source)
     for path in (last, run / "generator.safetensors"):
-        torch.testing.assert_close(open_model(path)(batch, label, source), expected)
+        torch.testing.assert_close(open_model(path)(batch, 1 - label, label, source), expected)
 
 
 def test_resume_goes_on_exactly(class_folder: Path, tmp_path: Path) -> None:
