@@ -68,6 +68,8 @@ often changed:
   health.action=warn|stop|rollback                 what to do when the monitors find trouble
   checkpoint.every_n_steps=1000  log.every_n_steps=50  log.samples_every_n_steps=500
   seed=1234   run_dir=DIR (default: runs/NAME/TIME)
+  conf=DIR                       configuration files of your own, laid out as conf/
+  method._target_=mylab.Mine     a class of your own; resume= of such a run needs trust=mylab
 
 The run folder holds config.yaml, metrics.csv, tensorboard/, samples/, checkpoints/last.ckpt,
 generator.safetensors and report.md. Ctrl-C saves and stops; resume=RUN_DIR goes on exactly there.
@@ -87,6 +89,7 @@ usage: stargan translate model=RUN_OR_FILE input=FILE_OR_FOLDER to=LABELS output
   labels=     labels you know of the input, like Male=1; the others are read off the image
   cam=true    also NAME_cam.png: what changed, and where a judge looks before and after;
               judge=RUN_OR_FILE, a classifier of the labels (embedded faces need none)
+  trust=mylab a package whose classes the files may name; its code is run
   batch_size=16   device=auto   contact_sheet=true   on_error=skip|raise
 
 A joint model takes labels of all its data sets and chooses the mask by itself.
@@ -106,6 +109,7 @@ usage: stargan evaluate model=RUN_OR_FILE output=DIR [judge=RUN_OR_FILE] [key=va
               without it they are taken of the judge's features, and every table says so
   lpips=FILE  alexnet-owt-7be5be79.pth for LPIPS; without it the distance of the judge's features
   count=500   only so many test images per data set, evenly over the split
+  trust=mylab a package whose classes the files may name; its code is run
   cycle=false no translation back   cases=6 random rows   batch_size=32   device=auto
 
 Every test image is translated to every label that it does not have. A label of an exclusive group
@@ -130,6 +134,7 @@ usage: stargan export model=RUN_OR_FILE output=FILE [format=NAME] [precision=NAM
   images=     a folder of photos to check on; default: drawn faces
   tolerance=  largest difference to the trained model that is accepted, on [-1, 1]
   classifier=false   leave out what reads a photo's own labels: smaller, labels must be given
+  trust=mylab a package whose classes the files may name; its code is run
   device=cpu
 
 The file is opened again and compared with the model it was made of; one that differs too much is
@@ -160,6 +165,7 @@ usage: stargan serve model=RUN_OR_FILE [key=value ...]
               between several and to compare them
   judge=      a classifier's run folder or file: shows where it sees each label
   examples=   a folder of pictures to start from; default: drawn faces
+  trust=mylab a package whose classes the files may name; its code is run
   port=7860   host=127.0.0.1   host=0.0.0.0 lets others in
   root_path=/faces             where a reverse proxy puts the page
   device=auto   batch_size=16
@@ -185,6 +191,7 @@ usage: stargan sample model=RUN_OR_FILE output=DIR [key=value ...]
   interpolate=8   interpolation.png as well: the first images turn into one another in 8 steps
   judge=      the run folder of a classifier (experiment=mnist_classifier): report.md with FID in
               its features and the share of each class; its own data are the real images
+  trust=mylab a package whose classes the files may name; its code is run
   batch_size=64   device=auto   sheet=true
 """
 
@@ -202,6 +209,7 @@ usage: stargan cam model=JUDGE input=FILE_OR_FOLDER class=LABELS output=DIR
               classification and localisation error, in localisation.md, with examples; or
               data=folder data.root=DIR data.folder.regions=PATH (so celeba, rafd): images with
               boxes (a text: image,label,left,top,width,height) or a folder of masks
+  trust=mylab a package whose classes the files may name; its code is run
   threshold=0.2   batch_size=32   device=auto   on_error=skip|raise
 
 What speaks for the label is coloured, the warmer the more, each map scaled to its own maximum; a
