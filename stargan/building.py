@@ -89,39 +89,45 @@ def from_file(trust: Packages | None = ()) -> Trust:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a description is to become.
+    """What a description is to become: a subclass of ``base``, or whatever has certain parts.
 
     Attributes:
         name: for messages, such as ``network``.
         room: the package of this package that holds them.
-        what: what a class or function must be, for messages.
-        fits: whether a class or function is that.
-        made: whether an object is that.
+        base: what it inherits from. Where that is ``object``, functions will do too whose
+            annotation says that they return such a thing.
+        parts: attributes that the class must have.
+        more: attributes that the object must have besides.
     """
 
     name: str
     room: str
-    what: str
-    fits: Callable[[Any], bool]
-    made: Callable[[Any], bool]
+    base: type = object
+    parts: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
+    @property
+    def what(self) -> str:
+        """What is asked for, for messages."""
+        if self.base is not object:
+            return f"a subclass of {self.base.__name__}"
+        words = ", ".join((*self.parts, *self.more))
+        return f"a class with {words}, or a function annotated to return one"
 
-def kind_of(name: str, room: str, base: type) -> Kind:
-    """A kind that is the subclasses of one class."""
-    return Kind(
-        name,
-        room,
-        f"a subclass of {base.__name__}",
-        lambda found: isinstance(found, type) and issubclass(found, base),
-        lambda made: isinstance(made, base),
-    )
+    def fits(self, found: Any) -> bool:
+        """Whether a class or function is of this kind."""
+        if self.base is object and isinstance(found, types.FunctionType):
+            found = _hints(found, {"return": found.__annotations__.get("return")}).get("return")
+        if not isinstance(found, type) or not issubclass(found, self.base):
+            return False
+        # A dataclass has its fields among the annotations alone.
+        said = {name for cls in found.__mro__ for name in vars(cls).get("__annotations__", ())}
+        return all(hasattr(found, part) or part in said for part in self.parts)
 
-
-def fits_or_returns(found: Any, fits: Callable[[type], bool]) -> bool:
-    """Whether this is such a class, or a function whose annotation says that it returns one."""
-    if isinstance(found, types.FunctionType):
-        found = _hints(found, {"return": found.__annotations__.get("return")}).get("return")
-    return isinstance(found, type) and fits(found)
+    def made(self, thing: Any) -> bool:
+        """Whether an object is of this kind."""
+        has = all(hasattr(thing, part) for part in (*self.parts, *self.more))
+        return has and isinstance(thing, self.base)
 
 
 @dataclass(frozen=True)
@@ -235,21 +241,33 @@ def resolve(target: Any, kind: Kind, trust: Trust = TYPED, where: str = "") -> C
             f"{subject}'{target}' is no {kind.name} of {kind.room}.{_nearest(kind, name)}"
         )
     module, _, last = name.rpartition(".")
+    unknown = f"the {kind.name} '{target}' does not exist in this version of stargan."
     try:
-        found = getattr(importlib.import_module(module), last)
-    except (ModuleNotFoundError, AttributeError) as error:
-        missing = getattr(error, "name", None)
-        if isinstance(error, ModuleNotFoundError) and not _within(module, str(missing)):
-            raise UserError(f"{subject}importing '{module}' failed: {_reason(error)}.") from error
-        raise UserError(f"{subject}{_unknown(target, module, missing, kind, ours)}") from error
+        there = importlib.import_module(module)
     except Exception as error:  # Whatever somebody's own code may raise.
-        raise UserError(f"{subject}importing '{module}' failed: {_reason(error)}.") from error
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is None or not _within(module, missing):
+            words = f"importing '{module}' failed: {_reason(error)}."
+        elif ours:
+            words = f"{unknown}{_nearest(kind, name)}"
+        else:
+            words = (
+                f"the {kind.name} '{target}' is not found, as there is no module '{missing}': "
+                "install its package, or run the command in the folder that holds it."
+            )
+        raise UserError(f"{subject}{words}") from error
+    if not hasattr(there, last):
+        known = [key for key in vars(there) if not key.startswith("_")]
+        words = f"the {kind.name} '{target}' is not in '{module}'.{did_you_mean(nearest(last, known))}"
+        raise UserError(f"{subject}{unknown + _nearest(kind, name) if ours else words}")
+    found = getattr(there, last)
     home = str(getattr(found, "__module__", ""))
     if ours and not _within(home, kind.room):
         raise UserError(
             f"{subject}'{target}' is no {kind.name} of {kind.room}.{_nearest(kind, name)}"
         )
-    if not ours and not trust.covers(home):
+    # Not what a package that is trusted merely imports from another.
+    if not ours and home.partition(".")[0] != name.partition(".")[0]:
         _check_trust(f"{home}.{last}", trust, where)
     if not kind.fits(found):
         hint = _nearest(kind, name) if ours else ""
@@ -359,23 +377,6 @@ def _check_trust(name: str, trust: Trust, where: str) -> None:
         f"if you trust that package add trust={root} (in Python trust=('{root}',)), and its code "
         "is run."
     )
-
-
-def _unknown(target: str, module: str, missing: str | None, kind: Kind, ours: bool) -> str:
-    """Why a name is not there, in words."""
-    if ours:
-        return (
-            f"the {kind.name} '{target}' does not exist in this version of stargan."
-            f"{_nearest(kind, target)}"
-        )
-    if missing is not None:
-        return (
-            f"the {kind.name} '{target}' is not found, as there is no module '{missing}': install "
-            "its package, or run the command in the folder that holds it."
-        )
-    there = [name for name in vars(sys.modules[module]) if not name.startswith("_")]
-    last = target.rpartition(".")[2]
-    return f"the {kind.name} '{target}' is not in '{module}'.{did_you_mean(nearest(last, there))}"
 
 
 def _nearest(kind: Kind, name: str) -> str:

@@ -160,6 +160,12 @@ def own_folder(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
     return own, rest
 
 
+def searchpath(own: Path) -> str:
+    """The override by which Hydra looks into a folder too."""
+    escaped = own.as_posix().replace("'", "\\'")
+    return f"hydra.searchpath=['file://{escaped}']"
+
+
 def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plain:
     """The resolved configuration of a task as plain data.
 
@@ -181,7 +187,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     from omegaconf.errors import OmegaConfBaseException
 
     own, overrides = own_folder(overrides)
-    searched = [] if own is None else [f"hydra.searchpath=['file://{own.as_posix()}']"]
+    searched = [] if own is None else [searchpath(own)]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         written: list[str] = []

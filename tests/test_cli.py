@@ -190,3 +190,21 @@ def test_help_and_configuration_load_no_torch() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_configuration_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "what's mine"
+    (own / "data").mkdir(parents=True)
+    (own / "data" / "squares.yaml").write_text(
+        "# Squares.\ndefaults: [base]\nuse: [squares]\nsquares: {_target_: mylab.Squares, n: 3}\n"
+    )
+    words = ("train", "experiment=demo", f"conf={own}")
+    cli.run([*words, "data=squares", "data.squares.n=4", "--cfg", "job"])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["data"]["squares"] == {"_target_": "mylab.Squares", "n": 4}
+    assert "conf" not in shown
+    assert "Did you mean data=squares?" in refused(*words, "data=squars")
+    for wrong in tmp_path, tmp_path / "nowhere":
+        assert "is no folder of configuration" in refused(
+            "train", "experiment=demo", f"conf={wrong}"
+        )

@@ -266,14 +266,14 @@ def python(here: Path) -> str:
 
 
 def rename_input(words: str) -> Callable[[dict[str, Any]], object]:
-    """Another name for the input ``image``, everywhere."""
+    """Another name for the input ``condition``, everywhere."""
 
     def change(plain: dict[str, Any]) -> None:
         text = json.dumps(plain["graph_module"])
-        replaced = text.replace('{"name": "image"}', json.dumps({"name": words}))
+        replaced = text.replace('{"name": "condition"}', json.dumps({"name": words}))
         plain["graph_module"] = json.loads(replaced)
         values = plain["graph_module"]["graph"]["tensor_values"]
-        values[words] = values.pop("image")
+        values[words] = values.pop("condition")
 
     return change
 
@@ -292,14 +292,14 @@ def archive_attacks(here: Path) -> dict[str, tuple[Callable[[str, bytes], bytes 
     def constant(name: str, data: bytes) -> bytes:
         if not name.endswith("model_constants_config.json"):
             return data
-        entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False}
+        entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True}
         return json.dumps({"config": {"evil": {**entry, "tensor_meta": None}}}).encode()
 
     string = {"as_string": python(here)}
     call = "could run code"
     return {
         "pickled weight": (weight, call),
-        "pickled constant": (constant, "damaged"),
+        "pickled constant": (constant, call),
         "any function": (in_graph(node("torch.hub.load", string)), call),
         "python's eval": (in_graph(node("builtins.eval", string)), call),
         "a method": (in_graph(node("_operator.methodcaller", string)), call),
@@ -353,6 +353,8 @@ NAMES = tuple(archive_attacks(Path()))
 def test_an_archive_of_a_stranger(here: Path, graphs: dict[str, Path], name: str) -> None:
     change, words = archive_attacks(here)[name]
     path = rewritten(graphs["pt2"], here / "evil.pt2", change)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("m/data/constants/opaque_obj_0", pickle.dumps(Code(here / "mark")))
     assert words in refused(here, *translate(here, path))
 
 
@@ -388,7 +390,7 @@ def unread(here: Path) -> dict[str, Callable[[str, bytes], bytes]]:
         "pickle among the sample inputs": samples,
         "expression as a size": in_graph(sizes),
         "a guard": in_graph(lambda plain: plain.update(guards_code=[python(here)])),
-        "the name of an input": in_graph(rename_input(f"image={python(here)}")),
+        "the name of an input": in_graph(rename_input(f"condition={python(here)}")),
     }
 
 

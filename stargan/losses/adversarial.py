@@ -97,19 +97,9 @@ ADVERSARIAL = {
 }
 
 
-def _fits(found: Any) -> bool:
-    return building.fits_or_returns(
-        found, lambda cls: all(hasattr(cls, part) for part in ("d_loss", "g_loss"))
-    )
-
-
+# AdversarialLoss, or what has its parts.
 LOSS = building.Kind(
-    "adversarial loss",
-    "stargan.losses",
-    "a class with d_loss, g_loss and scale (losses.adversarial.AdversarialLoss), or a function "
-    "annotated to return one",
-    _fits,
-    lambda made: all(hasattr(made, part) for part in ("d_loss", "g_loss", "scale")),
+    "adversarial loss", "stargan.losses", parts=("d_loss", "g_loss"), more=("scale",)
 )
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from stargan import building
 from stargan.building import TYPED, Trust
 
-NETWORK = building.kind_of("network", "stargan.networks", nn.Module)
+NETWORK = building.Kind("network", "stargan.networks", nn.Module)
 
 
 def build(

@@ -95,7 +95,7 @@ class RunCallback(pl.Callback):
         return {}
 
 
-CALLBACK = building.kind_of("callback", "stargan.callbacks", RunCallback)
+CALLBACK = building.Kind("callback", "stargan.callbacks", RunCallback)
 
 
 def build_callbacks(described: Mapping[str, Plain | None], run: Run) -> list[RunCallback]:

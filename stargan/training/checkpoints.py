@@ -49,7 +49,7 @@ def newest(run_dir: Path) -> Path:
     return last
 
 
-METHOD = building.kind_of("method", "stargan.methods", Method)
+METHOD = building.Kind("method", "stargan.methods", Method)
 
 
 def build_method(hyper_parameters: Plain, trust: Trust = TYPED) -> Method:
