@@ -58,7 +58,7 @@ browser:
 	|| { echo "make browser: install Chromium or Chrome by hand" >&2; exit 1; }
 
 bench: $(VENV)/dev
-	$(BIN)/python scripts/benchmark_step.py
+	$(BIN)/python scripts/benchmark_step.py --json runs/bench.json
 	$(BIN)/python scripts/benchmark_export.py
 	$(BIN)/python scripts/benchmark_health.py experiment=demo method.warmup_steps=0 trainer.max_steps=200
 

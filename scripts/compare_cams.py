@@ -4,6 +4,8 @@
     python scripts/compare_cams.py runs/cams resnet18   only this one; the table has what is there
     python scripts/compare_cams.py runs/few --faces 300 alexnet alexnet_gap alexnet_star_gap
 
+``--steps`` and ``--size`` make shorter runs on smaller images, ``--test`` asks for fewer faces.
+
 Every network: the same joint data (attributes and expressions of drawn faces, 160 px), 3,000 steps
 of batch 16. The three AlexNets go the paper's way: the whole network is trained for 2,000 steps,
 then cut (or not), extended, and trained for 1,000 more, its last layer anew. A network that is
@@ -62,8 +64,8 @@ def counts(train: int, test: int) -> list[str]:
     ]
 
 
-def train(name: str, run: Path, faces: int) -> None:
-    """Train one network, or go on where it stopped."""
+def train(name: str, run: Path, more: list[str]) -> None:
+    """Train one network, or go on where it stopped; ``more`` settings come before its own."""
     if (run / "checkpoints" / "last.ckpt").is_file():
         steps = configs.load_yaml(run / "config.yaml")["trainer"]["max_steps"]
         if open_judge(run).training["steps"] < steps:
@@ -72,21 +74,21 @@ def train(name: str, run: Path, faces: int) -> None:
     start = run.parent / "alexnet_start"
     own = [word.format(start=start) for word in NETWORKS[name]]
     # The last of two values of one setting holds.
-    words = {word.partition("=")[0]: word for word in [*SETTINGS, *counts(faces, TEST // 2), *own]}
+    words = {word.partition("=")[0]: word for word in [*SETTINGS, *own, *more]}
     if str(start) in words.get("method.weights", ""):
-        train("alexnet_start", start, faces)
+        train("alexnet_start", start, more)
     cli.run(["train", *words.values(), f"run_dir={run}"])
 
 
-def compare(folder: Path) -> list[str]:
-    """Markdown tables of all networks that are there."""
+def compare(folder: Path, more: list[str]) -> list[str]:
+    """Markdown tables of all networks that are there, on the test faces of these settings."""
     runs = [
         n
         for n in NETWORKS
         if n != "alexnet_start" and (folder / n / "classifier.safetensors").is_file()
     ]
     judges = {name: open_judge(folder / name) for name in runs}
-    config = configs.compose("train", [*SETTINGS, *counts(1, TEST)])
+    config = configs.compose("train", [*SETTINGS, *more])
     data = evaluation_data(config["data"], next(iter(judges.values())))
     with_maps = {n: j for n, j in judges.items() if hasattr(j.network, "maps")}
     images.save_png(side_by_side(with_maps, data), folder / "maps.png")
@@ -183,13 +185,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the runs and table.md go")
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--faces", type=int, default=2000, help="training faces of each kind")
+    parser.add_argument("--test", type=int, default=TEST, help="test faces of each kind")
+    parser.add_argument("--size", type=int, default=160, help="side of the images")
+    parser.add_argument("--steps", type=int, help="of every network; default: see above")
     given = parser.parse_intermixed_args()
     unknown = set(given.networks) - set(NETWORKS)
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: choose of {', '.join(NETWORKS)}")
+    size = f"data.image_size={given.size}"
+    more = [size, *counts(given.faces, given.test // 2)]
+    more += [f"trainer.max_steps={given.steps}"] if given.steps else []
     for name in given.networks or NETWORKS:
-        train(name, given.folder / name, given.faces)
-    lines = compare(given.folder)
+        train(name, given.folder / name, more)
+    lines = compare(given.folder, [size, *counts(1, given.test)])
     (given.folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -1,10 +1,10 @@
 """Do the monitors find planted failures, and nothing else? Several seeds of each, with its twin.
 
     python scripts/failure_table.py      # 6 failures x 5 seeds x 2 runs, one at a time
-    python scripts/failure_table.py seeds=8 root=DIR only=tiny_kernel,no_capacity
+    python scripts/failure_table.py seeds=8 root=DIR only=tiny_kernel,no_capacity [KEY=VALUE ...]
 
 A run that is there is not made again, so the script goes on where it was interrupted. A twin is the
-same run with the planted thing taken back.
+same run with the planted thing taken back. Other words are settings of all runs.
 """
 
 from __future__ import annotations
@@ -48,24 +48,25 @@ def main() -> None:
     root = Path(told.pop("root", "runs/failures"))
     seeds = int(told.pop("seeds", "5"))
     only = told.pop("only", None)
-    if told:
-        raise SystemExit(f"unknown: {', '.join(told)}; known: root= seeds= only=")
+    settings = [f"{key}={value}" for key, value in told.items()]
     names = only.split(",") if only else list(FAILURES)
+    if unknown := set(names) - set(FAILURES):
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(FAILURES)}")
     for seed in range(1, seeds + 1):
         for name in names:
             for twin in (False, True):
-                make(root, name, seed, twin)
+                make(root, name, seed, twin, settings)
     print(table(root, names, seeds))
 
 
-def make(root: Path, name: str, seed: int, twin: bool) -> None:
+def make(root: Path, name: str, seed: int, twin: bool, settings: list[str]) -> None:
     """One run, unless it is there."""
     folder = place(root, name, seed, twin)
     if finished(folder):
         return
     shutil.rmtree(folder, ignore_errors=True)  # Cut off in the middle.
     words = [f"experiment=failure/{name}", f"seed={seed}", f"run_dir={folder}"]
-    words += FAILURES[name][1] if twin else []
+    words += [*(FAILURES[name][1] if twin else []), *settings]
     began = time.perf_counter()
     command = [sys.executable, "-m", "stargan", "train", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -56,6 +56,8 @@ WHERE = (
 # Tests of a module beside those of the same name (stargan/a/b.py: tests/a/test_b.py).
 MORE = {
     "stargan/losses": ["tests/losses/test_whole_step.py"],
+    "stargan/losses/gradient_penalty.py": ["tests/losses/test_no_graph_into_images.py"],
+    "stargan/labels.py": ["tests/test_label_edges.py"],
     "stargan/methods/base.py": ["tests/methods/test_stargan.py", "tests/methods/test_dcgan.py"],
     "stargan/methods/sampling.py": ["tests/methods/test_dcgan.py"],
     "stargan/methods/augment.py": ["tests/methods/test_classifier.py"],
@@ -63,9 +65,11 @@ MORE = {
 }
 ENOUGH = 0.95
 """The share of mutants that the tests must kill."""
-# Imported before the first fork; what is missing is left out.
-THIRD_PARTY = ("torch", "numpy", "PIL.Image", "scipy.linalg", "pytest", "_pytest.assertion.rewrite")
-HEAVY = ("torchmetrics", "pytorch_lightning", "hydra", "omegaconf", "safetensors.torch")
+# Imported once, before the first fork; what is missing is left out.
+PRELOADED = (
+    *("pytest", "_pytest.assertion.rewrite", "torch", "numpy", "PIL.Image", "scipy.linalg"),
+    *("torchmetrics", "pytorch_lightning", "hydra", "omegaconf", "safetensors.torch"),
+)
 
 COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
@@ -90,7 +94,10 @@ LEFT_OUT = {
     "eval",
 }
 # Functions whose first two arguments can be swapped without any difference.
-SYMMETRIC = {"isinstance", "partial", "zip", "l1_loss", "mse_loss", "promote_types"}
+SYMMETRIC = {
+    *("isinstance", "partial", "zip", "max", "min"),
+    *("l1_loss", "mse_loss", "promote_types", "maximum", "minimum", "allclose"),
+}
 
 
 @dataclass(frozen=True)
@@ -280,7 +287,9 @@ class Changes(ast.NodeVisitor):
             of_module = isinstance(called, ast.Attribute) and ast.unparse(called.value) in (
                 *("torch", "F", "np", "math"),
             )
-            if isinstance(called, ast.Attribute) and not of_module:
+            if name == "float" and not isinstance(called, ast.Attribute):
+                pass  # Python's own: what it is given is the same number.
+            elif isinstance(called, ast.Attribute) and not of_module:
                 self.add(node, copy.deepcopy(called.value))
             elif node.args:
                 self.add(node, copy.deepcopy(node.args[0]))
@@ -540,7 +549,7 @@ def equal_mutants() -> dict[tuple[str, str, str], str]:
 
 
 def results(
-    chosen: Sequence[Mutant], path: Path, fresh: bool, jobs: int
+    chosen: Sequence[Mutant], path: Path, fresh: bool, jobs: int, spare: float
 ) -> list[tuple[Mutant, str]]:
     """Each mutant with what killed it ("": nothing), tried or remembered."""
     known = {} if fresh else known_results(path)
@@ -559,7 +568,7 @@ def results(
             killed[i] = old["killed"]
     waiting = [i for i in range(len(chosen)) if i not in killed]
     limits = {
-        file: jobs * limit_of(file, tests[file])
+        file: spare + jobs * limit_of(file, tests[file])
         for file in dict.fromkeys(chosen[i].file for i in waiting)
     }
     running: dict[int, Child] = {}
@@ -593,7 +602,7 @@ def limit_of(file: str, tests: Sequence[str]) -> float:
     failed = start(file, None, tests, 600).result()
     if failed:
         raise SystemExit(f"mutants: the tests of {file} fail without any change: {failed}")
-    return 10 + 5 * (time.monotonic() - began)
+    return 5 * (time.monotonic() - began)
 
 
 def table(tried: Sequence[tuple[Mutant, str]], equal: dict[tuple[str, str, str], str]) -> list[str]:
@@ -633,6 +642,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
+    parser.add_argument(
+        "--spare", type=float, default=10, help="seconds beyond five times what the tests take"
+    )
+    parser.add_argument(
+        "--preload", nargs="*", default=PRELOADED, metavar="MODULE", help="import these only once"
+    )
     parser.add_argument("--list", action="store_true", help="list the mutants, run nothing")
     given = parser.parse_args(arguments)
     chosen = [
@@ -645,12 +660,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(map(str, chosen)))
         return
     os.environ["OMP_NUM_THREADS"] = "1"
-    for name in (*THIRD_PARTY, *HEAVY):
+    for name in given.preload:
         try:
             importlib.import_module(name)
         except ImportError:
             continue
-    tried = results(chosen, given.results, given.fresh, given.jobs)
+    tried = results(chosen, given.results, given.fresh, given.jobs, given.spare)
     equal = equal_mutants()
     print("\n".join(table(tried, equal)))
     real = [by for m, by in tried if by or (m.file, m.source, m.change) not in equal]

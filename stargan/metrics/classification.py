@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    multiclass_confusion_matrix,
-    multilabel_confusion_matrix,
-)
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from stargan.labels import LabelSpace
 
@@ -90,9 +87,10 @@ def reading(read: Tensor, label: Tensor, space: LabelSpace) -> Reading:
         rates = dict(zip(space.names, recalls(confusions[0]).tolist(), strict=True))
         accuracy, balanced = rates, rates
     else:
-        counts = multilabel_confusion_matrix(read, label, num_labels=space.size)
         accuracy, balanced = {}, {}
-        for name, table in zip(space.names, counts, strict=True):
+        for i, name in enumerate(space.names):
+            # One label at a time: torchmetrics' form for several refuses a single one.
+            table = multiclass_confusion_matrix(read[:, i], label[:, i], num_classes=2)
             pair = Confusion(("0", "1"), table)
             accuracy[name], balanced[name] = pair.accuracy, pair.balanced
     exact = ratio((read == label).all(1).sum(), torch.tensor(len(read)))

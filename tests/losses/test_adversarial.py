@@ -83,3 +83,33 @@ def test_non_saturating_loss_stays_finite_for_a_sure_discriminator() -> None:
 def test_unknown_name_is_refused() -> None:
     with pytest.raises(UserError, match=r"'wgna'.*wgan, non_saturating"):
         adversarial_loss("wgna")
+
+
+# What D says of a real and of a fake image when it guesses and when it is sure.
+SAID = {
+    "non_saturating": ((0, 0), (math.log(7), -math.log(7))),
+    "least_squares": ((1 / 2, 1 / 2), (7 / 8, 1 / 8)),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_scale_of_a_loss_is_what_its_equations_say(name: str) -> None:
+    """Guessing; seven chances in eight for what an image is; G against such a D."""
+    loss = adversarial_loss(name)
+    assert loss.scale is not None
+    (guess, same), (real, fake) = (
+        [torch.full((3,), float(v)) for v in pair] for pair in SAID[name]
+    )
+    assert float(loss.d_loss(guess, same)) == pytest.approx(loss.scale.guessing)
+    assert float(loss.d_loss(real, fake)) == pytest.approx(loss.scale.sure)
+    assert float(loss.g_loss(fake)) == pytest.approx(loss.scale.beaten)
+
+
+def test_the_scale_of_scores_without_chances() -> None:
+    hinge = adversarial_loss("hinge")
+    assert hinge.scale is not None
+    nothing = torch.zeros(3)
+    assert float(hinge.d_loss(nothing, nothing)) == hinge.scale.guessing
+    assert hinge.scale.sure == hinge.scale.guessing / 8
+    assert float(hinge.g_loss(torch.full((3,), -1.0))) == hinge.scale.beaten
+    assert adversarial_loss("wgan").scale is None, "a critic's distance has no zero"

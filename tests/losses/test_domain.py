@@ -84,3 +84,11 @@ def test_half_precision_logits_give_an_fp32_loss(autocast: bool) -> None:
         loss = domain_loss(half, label.bfloat16(), source, JOINT)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, domain_loss(half.float(), label, source, JOINT))
+
+
+def test_labels_may_come_in_another_precision() -> None:
+    """Half labels beside fp32 logits, as a mixed-precision batch has them; fp64 stays fp64."""
+    logits, label, source = mixed_batch()
+    expected = domain_loss(logits, label, source, JOINT)
+    assert torch.equal(domain_loss(logits, label.bfloat16(), source, JOINT), expected)
+    assert domain_loss(logits.double(), label.double(), source, JOINT).dtype == torch.float64

@@ -41,15 +41,64 @@ def test_values_of_one_photo_are_drawn_together() -> None:
     assert naive.high - naive.low < 0.6 * (together.high - together.low)
 
 
+def percentiles(values: list[float], draws: int, seed: int) -> list[float]:
+    """The plain percentile bootstrap of a mean, all resamples at once."""
+    rng, n = np.random.default_rng(seed), len(values)
+    weight = rng.multinomial(n, np.full(n, 1 / n), draws)
+    return list(np.quantile(weight @ np.array(values) / n, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("draws", [37, 100, 250])
+def test_the_interval_is_that_of_the_plain_bootstrap(draws: int) -> None:
+    values = np.random.default_rng(5).normal(size=23).tolist()
+    found = mean_interval(values, draws=draws, seed=7)
+    if draws <= 100:  # Above, draws are made a hundred at a time: the same law, other numbers.
+        assert [found.low, found.high] == pytest.approx(percentiles(values, draws, 7))
+    assert found.low < found.value < found.high
+    assert mean_interval(values, draws=draws, seed=7) == found, "the same values, the same interval"
+    assert mean_interval(values, draws=draws, seed=8) != found
+
+
+def test_settings_of_the_reports() -> None:
+    """A thousand resamples of seed 0; figures of old reports were made so."""
+    values = np.random.default_rng(5).normal(size=23).tolist()
+    assert mean_interval(values) == mean_interval(values, draws=1000, seed=0)
+    rough = percentiles(values, 20_000, 0)
+    found = mean_interval(values)
+    assert [found.low, found.high] == pytest.approx(rough, abs=0.05)
+
+
 def test_missing_values_and_empty_sets() -> None:
     assert mean_interval([1.0, math.nan, 3.0]).value == 2
     assert mean_interval([1.0, math.nan, 3.0]).count == 2
     empty = mean_interval([])
     assert empty.count == 0
     assert empty.to_plain() == {"value": None, "low": None, "high": None, "count": 0}
+    assert math.isnan(empty.value)
+    assert math.isnan(empty.low)
     one = mean_interval([0.5])
-    assert one.value == 0.5
+    assert (one.value, one.count) == (0.5, 1)
     assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    # Two translations of one photo are one photo; two photos are enough for an interval.
+    assert math.isnan(mean_interval([0.2, 0.4], [5, 5]).low)
+    two = mean_interval([0.2, 0.4])
+    assert (two.low, two.value, two.high) == pytest.approx((0.2, 0.3, 0.4))
+    # The photo of a value that is missing goes with it.
+    some = mean_interval([0.2, math.nan, 0.4, 0.4], [0, 1, 2, 2])
+    assert some == mean_interval([0.2, 0.4, 0.4], [0, 2, 2])
+
+
+def test_only_equal_values_at_an_end_have_the_exact_interval() -> None:
+    half = mean_interval([0.5] * 20)
+    assert (half.low, half.high) == (0.5, 0.5), "the bootstrap's own"
+    # A mean of 1 out of others, and of 0: no share.
+    for values in ([2.0, 0.0] * 10, [-1.0, 1.0] * 10):
+        found = mean_interval(values)
+        assert found.low < found.value < found.high
+        assert found.value in (0, 1)
+    # Four photos of three translations each count four times.
+    assert mean_interval([1.0] * 12, [0, 1, 2, 3] * 3).low == pytest.approx(0.025**0.25)
 
 
 def test_jackknife_of_a_mean_is_the_known_standard_error() -> None:
@@ -58,7 +107,14 @@ def test_jackknife_of_a_mean_is_the_known_standard_error() -> None:
     found = jackknife_interval(float(data.mean()), left_out, 40)
     error = float(data.std()) / math.sqrt(40)
     assert found.high - found.value == pytest.approx(2.0227 * error, rel=1e-4)  # t, 39 degrees
-    assert math.isnan(jackknife_interval(1.0, [1.0], 40).low)
+    assert (found.value, found.count) == (float(data.mean()), 40)
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+    one = jackknife_interval(1.0, [1.0], 40)
+    assert one.value == 1
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    two = jackknife_interval(1.0, [0.0, 2.0], 8)  # t of 0.975, one degree, times an error of 1
+    assert (two.low, two.high) == pytest.approx((1 - 12.7062, 1 + 12.7062), abs=1e-3)
     assert jackknife_interval(1.0, [0.0, 2.0], 8).low < 0
     assert jackknife_interval(1.0, [0.0, 2.0], 8, least=0).low == 0
 

@@ -61,6 +61,55 @@ def test_scores_name_the_space_only_where_there_are_several() -> None:
     assert both["accuracy/moods.happy"] == both["accuracy/faces.Male"] == both["balanced"] == 1
 
 
-def test_shapes_must_agree() -> None:
+def test_the_figure_in_all_is_the_mean_of_the_spaces() -> None:
+    eye = torch.eye(3)
+    moods = reading(eye, eye, MOODS)
+    faces = reading(torch.zeros(4, 3), torch.tensor([[0, 0, 1.0]] * 2 + [[0, 0, 0]] * 2), FACES)
+    assert moods.mean_balanced == 1
+    # Of Black and Blond, which no image has, only the absent ones count; Male is chance.
+    assert faces.mean_balanced == pytest.approx((1 + 1 + 0.5) / 3)
+    both = scores({"moods": moods, "faces": faces})
+    assert both["balanced"] == pytest.approx((1 + 2.5 / 3) / 2)
+
+
+def test_nothing_read_is_no_figure() -> None:
+    none = reading(torch.zeros(0, 3), torch.zeros(0, 3), MOODS)
+    assert none.count == 0
+    assert math.isnan(none.exact)
+    assert math.isnan(none.mean_balanced)
+    assert math.isnan(none.confusions[0].accuracy)
+
+
+@pytest.mark.parametrize("categorical", [True, False])
+def test_a_label_alone(categorical: bool) -> None:
+    """The commonest wish of all: one label."""
+    space = LabelSpace(["only"], categorical=categorical, name="one")
+    one = reading(torch.tensor([[1], [0], [1]]), torch.tensor([[1], [1], [1]]), space)
+    assert one.accuracy["only"] == pytest.approx(2 / 3)
+    assert one.confusions == ()
+
+
+def test_a_group_that_may_be_empty_has_a_row_for_that_where_it_was() -> None:
+    full = torch.tensor([[1, 0, 0], [0, 1, 0]])
+    empty = torch.tensor([[1, 0, 0], [0, 0, 0]])
+    assert reading(full, full, FACES).confusions[0].names == ("Black", "Blond")
+    # None in the truth alone, and in what was read alone.
+    for read, truth, counts in (
+        (full, empty, [[1, 0, 0], [0, 0, 0], [0, 1, 0]]),
+        (empty, full, [[1, 0, 0], [0, 0, 1], [0, 0, 0]]),
+    ):
+        (table,) = reading(read, truth, FACES).confusions
+        assert table.names == ("Black", "Blond", "none")
+        assert table.counts.tolist() == counts
+
+
+def test_what_is_read_may_carry_a_graph() -> None:
+    eye = torch.eye(3)
+    one = reading(eye.requires_grad_(), eye.clone().detach().requires_grad_(), MOODS)
+    assert one.exact == 1
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 2)), ((2, 3), (1, 3)), ((2, 2), (2, 2))])
+def test_shapes_must_agree(shapes: tuple[tuple[int, int], tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match="names"):
-        reading(torch.zeros(2, 3), torch.zeros(2, 2), FACES)
+        reading(torch.zeros(shapes[0]), torch.zeros(shapes[1]), FACES)
