@@ -17,7 +17,7 @@ from stargan.methods.augment import AUGMENT_DRAWS, augment
 from stargan.methods.classifier import augmented
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_terms
-from tests.rig import image_of, make_batch, make_classifier
+from tests.rig import SINGLE, image_of, make_batch, make_classifier
 from tests.tiny import FACES, MOODS
 
 
