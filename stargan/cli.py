@@ -76,16 +76,17 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
-        return {**config, "data": model_data(config["model"], own) if mandatory else None}
+        return {**config, "data": model_data(config, own) if mandatory else None}
     return configs.compose(module_name(task), overrides, mandatory)
 
 
-def model_data(model: object, overrides: list[str]) -> Plain:
+def model_data(config: Plain, overrides: list[str]) -> Plain:
     """The data settings of a model, of the first of several, with some values changed."""
     from stargan.evaluation.origin import data_of
 
+    model = config["model"]
     first = model[0] if isinstance(model, list) and model else model
-    data = data_of(str(first))
+    data = data_of(str(first), config["trust"])
     for name in set(data["use"]) & {"folder", "celeba", "rafd"}:
         data[name] = {"regions": None, **data[name]}  # runs of before did not know the key
     changed = configs.merge({"data": data}, overrides, ["data"])["data"]

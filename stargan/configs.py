@@ -6,6 +6,7 @@ working folder, and an unknown key can be answered with the nearest known one.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from stargan import building
 from stargan.contracts import Plain, UserError
 from stargan.hints import did_you_mean, nearest, nearest_key
 
@@ -38,7 +40,7 @@ PATH_KEYS = (
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
-TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path")
+TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path", "trust")
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -49,6 +51,8 @@ METHOD_KEYS = (
     "ema_decay",
     "adversarial",
 )
+MOST_VALUES = 100_000
+"""Of a configuration in a file; ours have some hundreds."""
 
 
 def config_dir() -> Path:
@@ -60,15 +64,22 @@ def config_dir() -> Path:
     raise UserError(f"the configuration folder is missing beside {package}: reinstall stargan.")
 
 
-def options(group: str) -> dict[str, str]:
-    """The choices of a config group, each with the first comment of its file."""
-    found = {}
-    for path in sorted((config_dir() / group).glob("**/*.yaml")):
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
-        words = [line.lstrip("# ") for line in lines if "@package" not in line]
-        name = path.relative_to(config_dir() / group).with_suffix("").as_posix()
-        if name != "base":  # what the others build on, no choice by itself
-            found[name] = words[0] if words else ""
+def options(group: str, own: Path | None = None) -> dict[str, str]:
+    """The choices of a config group, each with the first comment of its file.
+
+    Args:
+        group: such as ``experiment``.
+        own: a folder of the person's own, laid out as conf/.
+    """
+    found: dict[str, str] = {}
+    for folder in filter(None, (config_dir(), own)):
+        for path in sorted((folder / group).glob("**/*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            lines = [line for line in text.splitlines() if line[:1] == "#"]
+            words = [line.lstrip("# ") for line in lines if "@package" not in line]
+            name = path.relative_to(folder / group).with_suffix("").as_posix()
+            if name != "base":  # what the others build on, no choice by itself
+                found.setdefault(name, words[0] if words else "")
     return found
 
 
@@ -129,12 +140,33 @@ def documented() -> dict[str, Key]:
     return found
 
 
+def own_folder(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The folder that ``conf=`` names, and the other overrides.
+
+    Raises:
+        UserError: no such folder, or nothing in it that could be chosen.
+    """
+    typed = [text.partition("=")[2] for text in overrides if text.startswith("conf=")]
+    rest = [text for text in overrides if not text.startswith("conf=")]
+    if not typed or typed[-1] in ("", "null"):
+        return None, rest
+    own = Path(typed[-1]).expanduser().resolve()
+    groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
+    if not any((own / group).is_dir() for group in groups):
+        raise UserError(
+            f"conf={typed[-1]} is no folder of configuration: give one that has a folder "
+            f"{', '.join(sorted(groups)[:-1])} or {max(groups)} with yaml files in it."
+        )
+    return own, rest
+
+
 def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plain:
     """The resolved configuration of a task as plain data.
 
     Args:
         task: name of a root yaml, such as ``train``.
-        overrides: as typed, ``key=value`` or ``group=choice``.
+        overrides: as typed, ``key=value`` or ``group=choice``; ``conf=DIR`` adds choices of the
+            person's own, from a folder laid out as conf/.
         mandatory: refuse a configuration in which a mandatory value (``???``) is missing.
 
     Raises:
@@ -148,6 +180,8 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    own, overrides = own_folder(overrides)
+    searched = [] if own is None else [f"hydra.searchpath=['file://{own.as_posix()}']"]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         written: list[str] = []
@@ -159,18 +193,18 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
             if key.startswith("+") or key.startswith("~"):
                 raise UserError(f"'{text}': keys cannot be added or removed, only set.")
             if (config_dir() / key).is_dir():
-                check_choice(key, value)
+                check_choice(key, value, own)
             written.append(text)
         try:
             quoted = [quote(text) for text in written]
             groups = [t for t in quoted if (config_dir() / t.partition("=")[0]).is_dir()]
-            base = hydra_compose(config_name=task, overrides=groups)
+            base = hydra_compose(config_name=task, overrides=[*groups, *searched])
             keys = set(leaves(OmegaConf.to_container(base, resolve=False)))
             quoted = [rename(text, keys) for text in quoted]
             for text in quoted:
                 if text not in groups:
                     check_key(text.partition("=")[0], keys, task)
-            config = hydra_compose(config_name=task, overrides=quoted)
+            config = hydra_compose(config_name=task, overrides=[*quoted, *searched])
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
     raw = OmegaConf.to_container(config, resolve=False)
@@ -198,39 +232,81 @@ def of_training(overrides: Sequence[str]) -> Plain:
     if resumed:
         run_dir = Path(resumed[-1].partition("=")[2]).expanduser()
         rest = [o for o in overrides if not o.startswith("resume=")]
+        # What the run folder says is a file's word, whatever it says of trust; the rest is typed.
+        trust = building.from_file(trusted(rest)).packages
+        rest = [o for o in rest if not o.startswith("trust=")]
         saved = load_yaml(run_dir / "config.yaml")
         config = merge(saved, rest, ["experiment", "data", "method", "debug"])
-        return {**config, "resume": str(run_dir), "run_dir": str(run_dir)}
+        known = building.from_file((*trust, *building.own_targets(typed(rest))))
+        building.admit(config, known, f"'{run_dir / 'config.yaml'}'")
+        more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
+        return {**config, **more}
     if not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
     return compose("train", overrides)
 
 
+def trusted(overrides: list[str]) -> str:
+    """The packages that a person trusts, as typed; the last word counts."""
+    typed = [o.partition("=")[2] for o in overrides if o.startswith("trust=")]
+    return typed[-1] if typed and typed[-1] != "null" else ""
+
+
 def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plain:
     """A saved configuration with some values changed, for ``resume=``.
+
+    What is saved stays as it is: a file's ``${...}`` is not resolved, or it would read the
+    environment of whoever opens it. What is typed may say ``${oc.env:NAME}``.
 
     Raises:
         UserError: a group choice (another data set is another run), an unknown key.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    config = OmegaConf.create(saved)
     keys = set(leaves(saved))
+    merged = copy.deepcopy(saved)
     for text in overrides:
         key, _, value = text.partition("=")
         if key in groups:
             raise UserError(f"'{text}' cannot change when a run is resumed: start a new run.")
         key = rename(text, keys).partition("=")[0]
         check_key(key, keys, "train")
-        try:
-            OmegaConf.update(config, key, value if is_text(key) else yaml.safe_load(value))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise UserError(f"'{text}': {first_sentence(error)}") from error
-    plain = OmegaConf.to_container(config, resolve=True)
+        *path, last = key.split(".")
+        node = merged
+        for name in path:
+            node = node[name]
+        node[last] = value if is_text(key) and value != "null" else typed_value(text, value)
+    return merged
+
+
+def typed(overrides: Sequence[str]) -> list[Plain]:
+    """What is typed, each as ``{last word of the key: value}``."""
+    found = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        last = key.rpartition(".")[2]
+        found.append({last: value if is_text(key) else typed_value(text, value)})
+    return found
+
+
+def typed_value(text: str, value: str) -> Any:
+    """A typed value as plain data.
+
+    Raises:
+        UserError: malformed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        # Hydra's grammar, as when a run is started: YAML's would take 1e-4 for a text.
+        parsed = OverridesParser.create().parse_override(quote(f"value={value}"))
+        plain = OmegaConf.to_container(OmegaConf.create({"value": parsed.value()}), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"'{text}': {first_sentence(error)}") from error
     assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
+    return plain["value"]
 
 
 def parent(config: DictConfig, key: str) -> tuple[Any, str]:
@@ -265,9 +341,9 @@ def rename(text: str, keys: set[str]) -> str:
     return text
 
 
-def check_choice(group: str, value: str) -> None:
+def check_choice(group: str, value: str, own: Path | None = None) -> None:
     """Refuse an unknown choice of a config group, with the nearest known one."""
-    known = options(group)
+    known = options(group, own)
     if value in known or value == "null":
         return
     near = nearest(value, known)
@@ -306,6 +382,20 @@ def first_sentence(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
+def count(node: Any, most: int) -> int:
+    """Values in nested plain data, at most a little more than ``most``: a few lines of YAML with
+    references can stand for more than any memory holds."""
+    total, waiting = 0, [node]
+    while waiting and total <= most:
+        total += 1
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    return total
+
+
 def to_yaml(config: Plain) -> str:
     """Plain data as YAML, keys in order."""
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
@@ -317,8 +407,8 @@ def load_yaml(path: Path) -> Plain:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: it is no run folder.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {first_sentence(error)}.") from error
-    if not isinstance(loaded, dict):
+    if not isinstance(loaded, dict) or count(loaded, MOST_VALUES) > MOST_VALUES:
         raise UserError(f"{path} holds no configuration.")
     return loaded

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from stargan import images
+from stargan.building import Packages
 from stargan.contracts import Edits, UserError
 from stargan.export import Model, hub, open_model
 from stargan.export.folder import save_folder
@@ -54,6 +55,7 @@ class Translator:
         device: str | torch.device = "cpu",
         batch_size: int = 16,
         revision: str | None = None,
+        trust: Packages = (),
     ) -> Translator:
         """Open a run folder, an exported file of any format, or a model on the hub.
 
@@ -64,11 +66,14 @@ class Translator:
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the networks see at once.
             revision: of a model on the hub: a branch, tag or commit.
+            trust: packages whose networks the file may name, such as ``("mylab",)``; their code is
+                run.
 
         Raises:
-            UserError: nothing there, not a model, damaged, of another format; says which.
+            UserError: nothing there, not a model, damaged, of another format, or it names code
+                that is not trusted; says which.
         """
-        return cls(open_model(path, device, revision), batch_size)
+        return cls(open_model(path, device, revision, trust), batch_size)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model in the layout of the Hugging Face hub.

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stargan.building import Packages
 from stargan.contracts import Plain
 from stargan.export import find_device, open_parts
 from stargan.labels import JointLabelSpace, LabelSpace, Match, match
@@ -103,17 +104,18 @@ class Judge:
         return self.match(LabelSpace([label], name=space.name)).places[0]
 
 
-def open_judge(path: str | Path, device: str | torch.device = "cpu") -> Judge:
+def open_judge(path: str | Path, device: str | torch.device = "cpu", trust: Packages = ()) -> Judge:
     """Open a trained classifier.
 
     Args:
         path: a run folder, ``.ckpt`` or ``classifier.safetensors``.
         device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
+        trust: packages whose networks the file may name, see ``building``.
 
     Raises:
         UserError: nothing there, not a classifier, damaged, of another format; says which.
     """
     place = find_device(device)
-    parts = open_parts(path, "classifier")
+    parts = open_parts(path, "classifier", trust)
     network = parts.need("read").to(place)
     return Judge(network, parts.labels, parts.size, parts.framing.crops, parts.training)

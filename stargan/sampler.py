@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stargan import images
+from stargan.building import Packages
 from stargan.contracts import Plain, UserError
 from stargan.export import find_device, open_parts
 from stargan.networks.dcgan import draw_noise
@@ -46,7 +47,11 @@ class Sampler:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: str | torch.device = "cpu", batch_size: int = 64
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        batch_size: int = 64,
+        trust: Packages = (),
     ) -> Sampler:
         """Open a run folder, a ``.ckpt`` or a ``generator.safetensors``.
 
@@ -55,13 +60,14 @@ class Sampler:
                 ``checkpoints/last.ckpt`` is newer.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the network makes at once.
+            trust: packages whose networks the file may name, see ``building``.
 
         Raises:
             UserError: nothing there, not a model that makes images from noise, damaged, of another
                 format; says which.
         """
         place = find_device(device)
-        parts = open_parts(path, "sampler")
+        parts = open_parts(path, "sampler", trust)
         return cls(parts.need("sample").to(place), parts.size, parts.training, batch_size)
 
     @property

@@ -1,4 +1,4 @@
-"""How well a classifier reads the test split, during training and at its end; the best is kept."""
+"""How well a classifier reads images kept aside, during training and at its end."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from stargan.training.metrics_log import MetricsLog
 from stargan.training.saving import write_checkpoint
 
 BATCH = 64
+WORDS = {"val": "validation", "test": "test"}
 
 
 class TestAccuracy(RunCallback):
-    """Reads the whole test split every so many steps; keeps ``checkpoints/best.ckpt``.
+    """Reads a whole split every so many steps; keeps ``checkpoints/best.ckpt``.
 
-    Logged as ``test/balanced`` and ``test/accuracy/LABEL``. The best is the one with the highest
-    balanced accuracy on that same split, so its figure flatters a little; the exported file is the
-    last, not the best.
+    The validation split where there is one, logged as ``val/balanced`` and ``val/accuracy/LABEL``,
+    and the test split at the end; otherwise the test split, logged as ``test/...``. The best is the
+    one with the highest balanced accuracy on that same split, so its figure flatters a little; the
+    exported file is the last, not the best.
 
     Args:
         data: set up.
@@ -58,6 +60,9 @@ class TestAccuracy(RunCallback):
         self.readings: dict[str, Reading] = {}
         self.step = -1
         self.best = (-1.0, -1)
+        # What chooses the best is no test image where there are others.
+        chosen = {data.selection(name)[0] for name in data.test}
+        self.split = self.shown = "test" if "test" in chosen else "val"
 
     @classmethod
     def of(cls, run: Run, settings: Plain) -> TestAccuracy | None:
@@ -78,19 +83,24 @@ class TestAccuracy(RunCallback):
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
-        # After Ctrl-C there is no time for it: then the report has the last test.
-        timed_out = module.max_seconds is not None and module.seconds > module.max_seconds
+        # After Ctrl-C there is no time for it: then the report has the last reading.
+        timed_out = module.max_seconds is not None and module.clock > module.max_seconds
         if self.step != module.step and timed_out:
             self.measure(trainer, module)
+        over = timed_out or module.step == module.max_steps
+        if self.split != "test" and over and trainer.is_global_zero:
+            self.readings, self.shown = read_split(module.method, self.data, "test"), "test"
+        wait_for_all(trainer)
 
     def measure(self, trainer: pl.Trainer, module: Engine) -> None:
-        """Test now, log, keep the checkpoint if it is the best so far. Every rank calls it."""
+        """Read now, log, keep the checkpoint if it is the best so far. Every rank calls it."""
         better = False
         if trainer.is_global_zero:
-            self.readings = read_test_split(module.method, self.data)
+            self.readings = read_split(module.method, self.data, self.split)
+            self.shown = self.split
             self.step = module.step
             found = scores(self.readings)
-            self.terms.note({f"test/{name}": value for name, value in found.items()})
+            self.terms.note({f"{self.split}/{name}": value for name, value in found.items()})
             better = found["balanced"] > self.best[0]
             if better:
                 self.best = (found["balanced"], module.step)
@@ -107,7 +117,8 @@ class TestAccuracy(RunCallback):
         if not self.readings:
             return []
         count = sum(one.count for one in self.readings.values())
-        lines = [f"## Test split: {count:,} images, after {self.step:,} steps", ""]
+        title = WORDS[self.shown].capitalize()
+        lines = [f"## {title} split: {count:,} images, after {self.step:,} steps", ""]
         for title, one in self.readings.items():
             lines += [
                 f"### {title}",
@@ -129,8 +140,8 @@ class TestAccuracy(RunCallback):
         value, step = self.best
         lines += [
             f"`checkpoints/best.ckpt`: the best balanced accuracy, {value:.2%}, after {step:,} "
-            "steps. It was chosen on this same split, so its figure flatters a little; the "
-            "exported file is the last."
+            f"steps. It was chosen on this same {WORDS[self.split]} split, so its figure flatters "
+            "a little; the exported file is the last."
         ]
         return lines
 
@@ -139,11 +150,11 @@ class TestAccuracy(RunCallback):
         if not self.readings:
             return {}
         for title, one in self.readings.items():
-            self.console.print(accuracy_table(title, one))
+            self.console.print(accuracy_table(title, one, WORDS[self.shown]))
         balanced = scores(self.readings)["balanced"]
         exact = ", ".join(f"{one.exact:.2%}" for one in self.readings.values())
         words = f"balanced accuracy {balanced:.2%}, all labels right {exact}"
-        return {"test": f"{words}, best {self.best[0]:.2%} after {self.best[1]} steps"}
+        return {self.shown: f"{words}, best {self.best[0]:.2%} after {self.best[1]} steps"}
 
 
 def read_best(path: Path) -> tuple[float, int]:
@@ -153,8 +164,8 @@ def read_best(path: Path) -> tuple[float, int]:
     return float(about["balanced"]), int(about["step"])
 
 
-def read_test_split(method: Method, data: DataModule) -> dict[str, Reading]:
-    """How well a classifier in training reads the test split, by data set."""
+def read_split(method: Method, data: DataModule, split: str) -> dict[str, Reading]:
+    """How well a classifier in training reads a split, by data set."""
     assert isinstance(method, Classifier)
     judge = Judge(method.classifier, method.labels, data.image_size)
     found = {}
@@ -162,7 +173,7 @@ def read_test_split(method: Method, data: DataModule) -> dict[str, Reading]:
         for i, name in enumerate(data.test):
             space, part = method.labels.spaces[i], method.labels.slices[i]
             read, label = [], []
-            for batch in data.test_batches(name, BATCH):
+            for batch in data.batches(name, split, BATCH):
                 read.append(judge.read(batch.image, i).cpu())
                 label.append(batch.label[:, part])
             found[space.name] = reading(torch.cat(read), torch.cat(label), space)
@@ -179,9 +190,9 @@ def confusion_lines(table: Confusion) -> list[str]:
     return lines
 
 
-def accuracy_table(title: str, one: Reading) -> Table:
+def accuracy_table(title: str, one: Reading, split: str) -> Table:
     """The figures of a data set for the terminal."""
-    shown = Table(title=f"test split: {title}, {one.count:,} images", title_justify="left")
+    shown = Table(title=f"{split} split: {title}, {one.count:,} images", title_justify="left")
     shown.add_column("label")
     for column in ("accuracy", "balanced"):
         shown.add_column(column, justify="right")

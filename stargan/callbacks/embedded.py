@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from stargan import building
 from stargan.contracts import Plain
 from stargan.data.synthetic_faces import is_drawn
 from stargan.evaluation.figures import Row, figures
@@ -42,7 +43,8 @@ class EmbeddedJudge(RunCallback):
         if cut_short:
             return
         run, data = self.run, self.run.data
-        translate = open_model(exported, run.method.device)
+        trust = building.own_targets(run.config["method"])
+        translate = open_model(exported, run.method.device, trust=trust)
         for name, prepared in data.test.items():
             if not is_drawn(prepared.images):
                 continue

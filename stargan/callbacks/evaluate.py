@@ -38,7 +38,7 @@ CHOICES = ("error", "fid")
 
 
 class Evaluate(RunCallback):
-    """Translates some test images to every label and judges them.
+    """Translates some validation images (or test images, without any) to every label, judges them.
 
     Logs ``eval/error``, ``eval/kept``, ``eval/fid`` and others, means over all labels and data
     sets, and keeps ``checkpoints/best.ckpt``: the step at which ``choose`` was smallest.
@@ -50,6 +50,7 @@ class Evaluate(RunCallback):
         batch_size: images at a time.
         choose: ``error`` or ``fid``.
         resumed: go on from the best of the run so far; otherwise it is forgotten.
+        flatters: the images are test images, since there are none kept aside for choosing.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Evaluate(RunCallback):
         batch_size: int,
         choose: str,
         resumed: bool = False,
+        flatters: bool = False,
     ) -> None:
         self.tests = tests
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.batch_size = batch_size
         self.choose = choose
+        self.flatters = flatters
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
         self.note = folder / "best.json"
@@ -92,10 +95,13 @@ class Evaluate(RunCallback):
             raise UserError(
                 f"callbacks.evaluate.choose={settings['choose']} is unknown: choose error or fid."
             )
-        given = open_judge(settings["judge"]) if settings["judge"] else None
-        tests = []
+        trust = run.config.get("trust") or ()
+        given = open_judge(settings["judge"], trust=trust) if settings["judge"] else None
+        tests, splits = [], set[str]()
         for name in run.data.test:
-            test = TestSet(run.data, name, run.method.labels, int(settings["count"]))
+            split, _ = run.data.selection(name)
+            test = TestSet(run.data, name, run.method.labels, int(settings["count"]), split)
+            splits.add(split)
             judge = given or _faces(run, name)
             words = str(settings["judge"] or "small classifier")
             tests.append((test, judge_instruments(judge, test.space, words)))
@@ -106,6 +112,7 @@ class Evaluate(RunCallback):
             int(settings["batch_size"]),
             str(settings["choose"]),
             run.resumed,
+            "test" in splits,
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -163,13 +170,15 @@ class Evaluate(RunCallback):
         """Which step was the best."""
         if "step" not in self.best:
             return []
+        kind = "test" if self.flatters else "validation"
         return [
             "## Best checkpoint",
             "",
             f"`checkpoints/best.ckpt`, step {self.best['step']:.0f}, {self._value()} of "
-            f"{sum(len(test) for test, _ in self.tests)} test images, all labels together. The "
-            "checkpoint was chosen on test images, so this figure is somewhat too good: compare "
-            "models by `stargan evaluate` on images that chose nothing.",
+            f"{sum(len(test) for test, _ in self.tests)} {kind} images, all labels together. "
+            "The checkpoint was chosen on them, so this figure is somewhat too good: compare "
+            "models by `stargan evaluate`"
+            + (" on images that chose nothing." if self.flatters else ", on test images."),
         ]
 
     def summary(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from stargan.contracts import UserError
 from stargan.data.files import existing_folder
 from stargan.data.image_folder import FileImages, check_split
+from stargan.data.splits import splits_with
 from stargan.labels import LabelSpace, unknown_label
 
 PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
@@ -31,6 +32,8 @@ class CelebA(FileImages):
     An image with two labels of an exclusive group (CelebA has some with black and brown hair) is
     left out and counted in ``notes``: no target label can ask for it, the loss of the group would
     contradict itself, and targets are drawn from the labels that images have.
+
+    There is a val split where the official partition lists one and some of its images are there.
 
     Args:
         root: holds ``img_align_celeba/`` and the attribute file; the image folder itself will do.
@@ -72,8 +75,10 @@ class CelebA(FileImages):
         space = LabelSpace(names, groups=chosen, name="celeba")
 
         files = list(rows)
+        val: list[str] = []
         if partition == "official":
             table = _read_partition(_find_file(base, "list_eval_partition"))
+            val = [f for f in files if table.get(f) == _PARTITION["val"]]
             files = [f for f in files if table.get(f) == _PARTITION[split]]
         else:
             if len(files) <= _PAPER_TEST:
@@ -121,6 +126,7 @@ class CelebA(FileImages):
             base=folder,
             known=header,
         )
+        self.splits = splits_with(val=not present.isdisjoint(val))
 
 
 def _find_images(root: Path) -> tuple[Path, Path]:

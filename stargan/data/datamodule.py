@@ -2,81 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from stargan.contracts import Batch, LabeledImages, UserError
+from stargan.contracts import Batch, Feed, LabeledImages, UserError
+from stargan.data.batches import (
+    StepBatches,
+    StepLoader,
+    as_it_is,
+    count_cores,
+    free_shared_memory,
+    still,
+)
 from stargan.data.prepared import PreparedImages
-from stargan.data.sampler import Request, StepSampler, balanced_choice
+from stargan.data.sampler import StepSampler, balanced_choice, stratum_rows
+from stargan.data.splits import SPLITS, splits_of
 from stargan.data.subset import Subset
 from stargan.labels import JointLabelSpace, unknown_label
 
 _CACHE_BYTES = 2**30
-
-
-class _Requests(Dataset[Batch]):
-    """Answers a list of requests with a whole batch, or with what went wrong."""
-
-    def __init__(self, sources: Sequence[PreparedImages], labels: JointLabelSpace) -> None:
-        self._sources = sources
-        self._labels = labels
-
-    def __getitems__(self, requests: list[Request]) -> Batch | UserError:
-        try:
-            found = [(r, *self._sources[r.source].substitute(r.row)) for r in requests]
-        except UserError as error:
-            # Raised in a worker it would reach the user as a traceback inside a traceback.
-            return error
-        pixels = [array[:, ::-1] if r.flip else array for r, _, array in found]
-        rows = [(r.source, i) for r, i, _ in found]
-        return _batch(pixels, rows, self._sources, self._labels)
-
-
-def _batch(
-    pixels: Sequence[NDArray[np.uint8]],
-    rows: Sequence[tuple[int, int]],
-    sources: Sequence[PreparedImages],
-    labels: JointLabelSpace,
-) -> Batch:
-    """``(source, index)`` rows with their pixels as a batch."""
-    stacked = torch.from_numpy(np.stack(pixels))
-    image = stacked.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
-    label = torch.stack([labels.expand(sources[s].images.labels[i], s) for s, i in rows])
-    return Batch(image, label.float(), torch.tensor([s for s, _ in rows], dtype=torch.int64))
-
-
-def _as_it_is(batch: Any) -> Any:
-    """Collate: ``_Requests`` answers with a whole batch already."""
-    return batch
-
-
-class StepLoader:
-    """Training batches, one per step.
-
-    Not a ``DataLoader`` itself: Lightning would put its own sampler into one under DDP, which
-    would break the order by (seed, step). Ranks are dealt with in ``StepSampler``.
-    """
-
-    def __init__(self, loader: DataLoader[Batch], steps: int) -> None:
-        self._loader = loader
-        self._steps = steps
-
-    def __len__(self) -> int:
-        """Steps from ``start_step`` on."""
-        return self._steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
+_MOST_WORKERS = 8
+_WAITING = 2  # Batches that wait per worker.
 
 
 class DataModule(pl.LightningDataModule):
@@ -84,14 +37,14 @@ class DataModule(pl.LightningDataModule):
 
     Args:
         sources: name to a callable that builds a data set (``contracts.LabeledImages``) given
-            ``split="train"`` or ``split="test"``.
+            ``split="train"`` or ``split="test"``, and ``split="val"`` where the training images
+            have it in their attribute ``splits``.
         image_size: side in pixels or (height, width).
-        batch_size: images per batch and process, at least 2: targets are permutations of a
-            batch's own labels.
+        batch_size: images per batch and process; with ``feed.strata`` of each stratum.
         crop: side of the centre crop before resizing, one for all or by source name; None: the
             largest of the right shape.
         flip: probability of a horizontal flip in training.
-        num_workers: processes that load images.
+        num_workers: processes that load images; "auto": see ``count_workers``.
         seed: of order, flips and the fixed selection of ``validation_batch``.
         on_error: "raise", or "skip" unreadable images (another one takes the place).
         cache: keep prepared images in memory: True, False, or "auto" when all fit into 1 GiB.
@@ -101,12 +54,17 @@ class DataModule(pl.LightningDataModule):
         mixed: every batch takes its part from each source, see ``StepSampler``.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
-        period: discriminator steps per generator step, see ``StepSampler``.
         processes: how many share the images of an epoch.
 
     Attributes:
+        feed: what comes with the images of a batch, and from which strata they are; to be set
+            before ``train_dataloader``, then ``check_feed`` says whether the data can give it.
+        attempt: how often the run has gone back to an earlier step: each time other images, flips,
+            targets and random numbers come from the same seed.
+        start_method: how workers are started: fork, spawn, forkserver; None: as the platform does.
         labels: the joint label space, one space per source in order.
         train, test: ``PreparedImages`` by source name.
+        val: likewise, of the sources that have such a split.
         crops: the crop by the name of the label space, as exports record it.
 
     Raises:
@@ -115,6 +73,7 @@ class DataModule(pl.LightningDataModule):
 
     labels: JointLabelSpace
     train: dict[str, PreparedImages]
+    val: dict[str, PreparedImages]
     test: dict[str, PreparedImages]
     crops: dict[str, int | None]
 
@@ -125,7 +84,7 @@ class DataModule(pl.LightningDataModule):
         batch_size: int = 16,
         crop: int | Mapping[str, int | None] | None = None,
         flip: float = 0.5,
-        num_workers: int = 0,
+        num_workers: int | str = "auto",
         seed: int = 0,
         on_error: str = "raise",
         cache: bool | str = "auto",
@@ -135,7 +94,6 @@ class DataModule(pl.LightningDataModule):
         channels: int = 3,
         max_steps: int | None = None,
         start_step: int = 0,
-        period: int = 1,
         processes: int = 1,
     ) -> None:
         super().__init__()
@@ -144,11 +102,8 @@ class DataModule(pl.LightningDataModule):
         size = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2 or min(size) < 1:
             raise UserError(f"image_size={image_size} is neither a side nor (height, width).")
-        if batch_size < 2:
-            raise UserError(
-                f"batch_size={batch_size}: at least 2 are needed, as target labels are a "
-                "permutation of a batch's own labels."
-            )
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size}: a batch has at least 1 image.")
         if mixed and batch_size % len(sources):
             raise UserError(
                 f"batch_size={batch_size} cannot be shared out evenly between "
@@ -156,8 +111,12 @@ class DataModule(pl.LightningDataModule):
             )
         if not 0 <= flip <= 1:
             raise UserError(f"flip={flip} is a probability: choose it from 0 to 1.")
-        if num_workers < 0 or seed < 0:
-            raise UserError(f"num_workers={num_workers} and seed={seed} must not be negative.")
+        if num_workers != "auto" and (not isinstance(num_workers, int) or num_workers < 0):
+            raise UserError(
+                f"num_workers={num_workers} is impossible: choose auto or a number from 0."
+            )
+        if seed < 0:
+            raise UserError(f"seed={seed} must not be negative.")
         if on_error not in ("raise", "skip"):
             raise UserError(f"on_error={on_error} is unknown: choose raise or skip.")
         if cache not in (True, False, "auto"):
@@ -185,21 +144,28 @@ class DataModule(pl.LightningDataModule):
         self._limit = limit
         self.max_steps = max_steps
         self.start_step = start_step
-        self.period = period
         self.processes = processes
+        self.feed = Feed()
+        self.attempt = 0
+        self.start_method: str | None = None
+        self._fits = False
         self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
         """Open all data sets; a second call does nothing."""
         if self._ready:
             return
-        built = {
-            split: {name: make(split=split) for name, make in self._sources.items()}
-            for split in ("train", "test")
-        }
-        for name, images in built["train"].items():
-            if images.space != built["test"][name].space:
-                raise UserError(f"the train and test splits of '{name}' have different labels.")
+        built: dict[str, dict[str, LabeledImages]] = {split: {} for split in SPLITS}
+        for name, make in self._sources.items():
+            built["train"][name] = make(split="train")
+            for split in ("val", "test"):
+                if split == "test" or split in splits_of(built["train"][name]):
+                    images = make(split=split)
+                    if images.space != built["train"][name].space:
+                        raise UserError(
+                            f"the train and {split} splits of '{name}' have different labels."
+                        )
+                    built[split][name] = images
         self.labels = JointLabelSpace([images.space for images in built["train"].values()])
         if self._limit is not None:
             for name, images in built["train"].items():
@@ -214,6 +180,7 @@ class DataModule(pl.LightningDataModule):
         height, width = self.image_size
         fits = count * height * width * self.channels <= _CACHE_BYTES
         keep = fits if self._cache == "auto" else bool(self._cache)
+        self._fits = keep and fits
         prepared = {
             split: {
                 name: PreparedImages(
@@ -228,49 +195,109 @@ class DataModule(pl.LightningDataModule):
             }
             for split, by_name in built.items()
         }
-        self.train, self.test = prepared["train"], prepared["test"]
+        self.train, self.val, self.test = (prepared[split] for split in SPLITS)
         self._ready = True
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which all processes together see about as many images as there are."""
+        """Steps in which all processes together see about as many images as there are.
+
+        With ``feed.strata`` as there are in the strata.
+        """
         self.setup()
-        count = sum(len(prepared) for prepared in self.train.values())
-        return max(1, round(count / (self.batch_size * self.processes)))
+        count, per_step = sum(map(len, self.train.values())), self.batch_size
+        if self.feed.strata:
+            tables = [s.images.labels for s in self.train.values()]
+            strata = [stratum_rows(s, tables, self.labels.spaces) for s in self.feed.strata]
+            count, per_step = sum(map(len, strata)), self.batch_size * len(strata)
+        return max(1, round(count / (per_step * self.processes)))
+
+    def check_feed(self) -> None:
+        """Whether batches can be made as ``feed`` wants them; ``train_dataloader`` asks too.
+
+        Raises:
+            UserError: a stratum that does not exist or has no images, or fewer rows of a data set
+                in a batch than the rule of the targets needs (its ``smallest_batch``).
+        """
+        self.setup()
+        self._sampler(0, 1)
+        least = getattr(self.feed.targets, "smallest_batch", 1)
+        if self.feed.strata:
+            of = [stratum.source for stratum in self.feed.strata]
+            rows = self.batch_size * min(of.count(source) for source in of)
+        else:
+            rows = self.batch_size // (len(self._sources) if self._mixed else 1)
+        if rows < least:
+            raise UserError(
+                f"batch_size={self.batch_size} gives {rows} of a data set in a batch: at least "
+                f"{least} are needed, as target labels are a permutation of a batch's own labels."
+            )
+
+    def count_workers(self) -> int:
+        """How many processes load the images of this one.
+
+        For ``num_workers="auto"``: none where the images fit into memory and are kept there; else
+        this process's share of the node's cores, one of which stays for training itself, at most 8
+        and no more than shared memory has room for (containers have little of it).
+        """
+        if isinstance(self._num_workers, int):
+            return self._num_workers
+        self.setup()
+        if self._fits:
+            return 0
+        beside = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun tells
+        here = self.trainer.num_devices if self.trainer is not None else self.processes
+        share = count_cores() // max(1, int(beside) if beside else min(here, self.processes))
+        height, width = self.image_size
+        rows = self.batch_size * max(1, len(self.feed.strata))
+        batch = rows * height * width * self.channels
+        return max(0, min(_MOST_WORKERS, share - 1, free_shared_memory() // (2 * _WAITING * batch)))
 
     def train_dataloader(self) -> StepLoader:
         """Batches from ``start_step`` to ``max_steps`` for this process's rank.
 
+        Images are uint8 on their way to the device, see ``Batch`` and ``images.to_float``.
+
         Raises:
-            UserError: ``max_steps`` is not set.
+            UserError: ``max_steps`` is not set, or what ``check_feed`` raises.
         """
         if self.max_steps is None or self.max_steps < 1:
             raise UserError(f"max_steps={self.max_steps}: training needs a number of steps.")
-        self.setup()
-        sources = list(self.train.values())
-        rank, world_size = self._place()
-        sampler = StepSampler(
-            [s.images.labels for s in sources],
+        self.check_feed()
+        workers = self.count_workers()
+        batches = StepBatches(
+            list(self.train.values()), self.labels, self._sampler(*self._place()), self.feed
+        )
+        # One pass over it is the whole training, so workers stay as long as they are needed.
+        loader: DataLoader[Batch | UserError] = DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(self.start_step, self.max_steps),
+            num_workers=workers,
+            collate_fn=as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=_WAITING if workers else None,
+            multiprocessing_context=self.start_method if workers else None,
+        )
+        return StepLoader(loader, self.max_steps - self.start_step)
+
+    def _sampler(self, rank: int, world_size: int) -> StepSampler:
+        return StepSampler(
+            [s.images.labels for s in self.train.values()],
             self.labels.spaces,
             self.batch_size,
-            self.max_steps,
+            self.max_steps or 0,
             self.start_step,
             self._seed,
             self._flip,
             self._balance,
             rank,
             world_size,
-            self.period,
+            self.feed.period,
             self._mixed,
+            self.feed.strata,
+            self.attempt,
         )
-        loader: DataLoader[Batch] = DataLoader(
-            _Requests(sources, self.labels),
-            batch_sampler=sampler,
-            num_workers=self._num_workers,
-            collate_fn=_as_it_is,
-            pin_memory=torch.cuda.is_available(),
-        )
-        return StepLoader(loader, self.max_steps - self.start_step)
 
     def validation_batch(self, count_per_source: int) -> Batch:
         """Always the same test images, as balanced over the labels as they can be.
@@ -293,17 +320,36 @@ class DataModule(pl.LightningDataModule):
                     break
             if not found:
                 source.substitute(0)  # Says that nothing can be read.
-        return _batch(pixels, rows, list(self.test.values()), self.labels)
+        return still(pixels, rows, list(self.test.values()), self.labels)
+
+    def selection(self, source: str) -> tuple[str, PreparedImages]:
+        """The split whose images may choose the best step of a run, and its images.
+
+        Returns:
+            "val" where the source has such a split, otherwise "test", whose figures flatter the
+            step that they have chosen.
+        """
+        split = "val" if source in self.val else "test"
+        return split, self._split(source, split)
 
     def test_batches(self, source: str, batch_size: int) -> Iterator[Batch]:
-        """A source's test split in order; unreadable images are left out when they are skipped.
+        """A source's test split in order, see ``batches``."""
+        return self.batches(source, "test", batch_size)
 
-        The region of a label in row ``i`` of the whole is
-        ``test[source].region(test_indices(source)[i], label)``.
+    def batches(self, source: str, split: str, batch_size: int) -> Iterator[Batch]:
+        """A split of a source in order; unreadable images are left out when they are skipped.
+
+        Images are floats in [-1, 1], the targets are the own labels, and there are no draws. The
+        region of a label in row ``i`` of the whole is
+        ``test[source].region(indices(source, "test")[i], label)``.
+
+        Raises:
+            UserError: no such source, or it has no such split.
         """
-        prepared = self._test_source(source)
-        number = list(self.test).index(source)
-        sources = list(self.test.values())
+        prepared = self._split(source, split)
+        number = list(self.train).index(source)
+        # The others are not asked for anything.
+        sources = [prepared] * len(self.train)
         pixels: list[NDArray[np.uint8]] = []
         rows: list[tuple[int, int]] = []
         for i in range(len(prepared)):
@@ -312,12 +358,16 @@ class DataModule(pl.LightningDataModule):
                 pixels.append(array)
                 rows.append((number, i))
             if rows and (len(rows) == batch_size or i == len(prepared) - 1):
-                yield _batch(pixels, rows, sources, self.labels)
+                yield still(pixels, rows, sources, self.labels)
                 pixels, rows = [], []
 
     def test_indices(self, source: str) -> list[int]:
         """The indices of the images that ``test_batches`` gives, in the same order."""
-        prepared = self._test_source(source)
+        return self.indices(source, "test")
+
+    def indices(self, source: str, split: str) -> list[int]:
+        """The indices of the images that ``batches`` gives, in the same order."""
+        prepared = self._split(source, split)
         if self._on_error == "raise":
             return list(range(len(prepared)))
         return [i for i in range(len(prepared)) if prepared.pixels(i) is not None]
@@ -326,38 +376,55 @@ class DataModule(pl.LightningDataModule):
     def skipped(self) -> dict[str, int]:
         """Unreadable images met so far, by source name."""
         self.setup()
-        return {name: self.train[name].skipped + self.test[name].skipped for name in self.train}
+        return {
+            name: sum(split[name].skipped for split in self._splits() if name in split)
+            for name in self.train
+        }
 
     def describe(self) -> list[str]:
         """What there is: each label's index and count by source and split, and what is missing."""
         self.setup()
         lines = []
         for (name, train), part in zip(self.train.items(), self.labels.slices, strict=True):
-            test = self.test[name]
+            splits = {
+                s: by[name] for s, by in zip(SPLITS, self._splits(), strict=True) if name in by
+            }
+            test, val = splits["test"], splits.get("val")
             height, width = self.image_size
             crop = self.crops[train.images.space.name]
+            counts = [f"{len(train):,} training"]
+            counts += [f"{len(val):,} validation"] if val is not None else []
             lines.append(
-                f"{name}: {len(train):,} training and {len(test):,} test images, "
+                f"{name}: {', '.join(counts)} and {len(test):,} test images, "
                 f"{'largest centre crop' if crop is None else f'centre crop {crop}'}, "
                 f"resized to {height} x {width}{', grey' if self.channels == 1 else ''}"
             )
             wide = max(len(n) for n in train.images.space.names)
             for i, label in enumerate(train.images.space.names):
-                counts = [int(s.images.labels[:, i].sum()) for s in (train, test)]
-                shown = f"{counts[0]:>9,} train  {counts[1]:>8,} test"
+                shown = "  ".join(
+                    f"{int(s.images.labels[:, i].sum()):>{9 if split == 'train' else 8},} {split}"
+                    for split, s in splits.items()
+                )
                 lines.append(f"  {part.start + i:>3}  {label:<{wide}}  {shown}")
-            for prepared in (train, test):
+            for prepared in splits.values():
                 notes = getattr(prepared.images, "notes", ())
                 lines += [f"  {prepared.images.where}: {note}" for note in notes]
             if self.skipped[name]:
                 lines.append(f"  {self.skipped[name]:,} unreadable images were skipped so far")
         return lines
 
-    def _test_source(self, source: str) -> PreparedImages:
+    def _splits(self) -> tuple[dict[str, PreparedImages], ...]:
         self.setup()
-        if source not in self.test:
-            raise UserError(f"'{source}' is no source. {unknown_label(source, list(self.test))}")
-        return self.test[source]
+        return self.train, self.val, self.test
+
+    def _split(self, source: str, split: str) -> PreparedImages:
+        by_split = dict(zip(SPLITS, self._splits(), strict=True))
+        if source not in self.train:
+            raise UserError(f"'{source}' is no source. {unknown_label(source, list(self.train))}")
+        if source not in by_split.get(split, {}):
+            known = [s for s, by_name in by_split.items() if source in by_name]
+            raise UserError(f"'{source}' has no split '{split}': choose {', '.join(known)}.")
+        return by_split[split][source]
 
     def _place(self) -> tuple[int, int]:
         """This process's rank and the number of processes."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from stargan.contracts import UserError
 from stargan.data.files import existing_folder, files_below, files_in, folders_in
 from stargan.data.region_files import RegionFiles, open_regions
+from stargan.data.splits import splits_with
 from stargan.images import open_image
 from stargan.labels import LabelSpace, unknown_label
 from stargan.regions import Region
@@ -39,7 +40,10 @@ class FileImages:
     Attributes:
         paths: one file per row of ``labels``.
         notes: what was left out on the way and why, one sentence each.
+        splits: which splits there are besides this one, by the names that ``split`` takes.
     """
+
+    splits: tuple[str, ...] = splits_with(val=False)
 
     def __init__(
         self,
@@ -108,7 +112,8 @@ def _full(path: Path) -> str:
 class ImageFolder(FileImages):
     """Any folder of class folders, with or without ``train/`` and ``test/`` around them.
 
-    ``root/train/CLASS/*`` and ``root/test/CLASS/*`` (``val/`` stands in for a missing ``test/``);
+    ``root/train/CLASS/*`` and ``root/test/CLASS/*``, and ``root/val/CLASS/*`` where there is a val
+    split (which stands in for a missing ``test/``: then it is the test split and no other);
     or ``root/CLASS/*``, of which a seeded tenth of each class is the test split.
 
     Args:
@@ -149,27 +154,32 @@ class ImageFolder(FileImages):
             base=base,
             known=class_names(base),
         )
+        self.splits = split_names(base)
 
 
 class Images(FileImages):
     """All images of a folder and its subfolders, without classes, for methods that need no labels.
 
-    ``root/train/`` and ``root/test/`` (or ``val/``) are the splits where both exist; otherwise a
-    seeded tenth of all images is the test split. All have the one label ``image``.
+    ``root/train/`` and ``root/test/`` (or ``val/``) are the splits where both exist, with
+    ``root/val/`` beside them as a third; otherwise a seeded tenth of all images is the test split.
+    All have the one label ``image``.
 
     Args:
         root: the folder.
-        split: "train" or "test".
+        split: "train" or "test", or "val" where all three folders exist.
         seed: of the split, where there are no split folders.
 
     Raises:
-        UserError: no folder, or too few images in it.
+        UserError: no folder, too few images in it, or no such split.
     """
 
     def __init__(self, root: str | Path, split: str, seed: int = 1234) -> None:
-        if split not in ("train", "test"):
-            raise UserError(f"unknown split '{split}': choose train or test.")
         base = existing_folder(root)
+        self.splits = split_names(base)
+        if split not in self.splits:
+            raise UserError(
+                f"unknown split '{split}' of '{base}': choose {', '.join(self.splits)}."
+            )
         parts = _split_folders(base)
         parts.setdefault("test", parts.get("val", base))
         if "train" in parts and parts["test"] != base:
@@ -230,6 +240,11 @@ def class_files(
 def class_names(base: Path) -> list[str]:
     """All classes of a folder that ``class_files`` takes, chosen or not."""
     return [p.name for p in folders_in(_split_folders(base).get("train", base))]
+
+
+def split_names(base: Path) -> tuple[str, ...]:
+    """The splits of a folder: train and test, and val where it does not stand in for test."""
+    return splits_with(val=len(_split_folders(base)) == len(_SPLIT_FOLDERS))
 
 
 def _split_folders(base: Path) -> dict[str, Path]:

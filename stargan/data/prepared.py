@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import logging
 import mmap
+import os
+import tempfile
+import weakref
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,20 +51,72 @@ class PreparedImages:
         self._crop = crop
         self._skip = skip
         self._kept: NDArray[np.uint8] | None = None
+        self._file: Path | None = None
         if keep:
             # Anonymous memory is shared with forked workers and, unlike torch's shared tensors,
             # does not count against the small /dev/shm of containers. Unused pages cost nothing.
-            shape = (len(images), *size, channels)
-            memory = mmap.mmap(-1, int(np.prod(shape)))
-            self._kept = np.frombuffer(memory, dtype=np.uint8).reshape(shape)
+            self._kept = self._as_images(mmap.mmap(-1, self._bytes))
         self._state = torch.zeros(len(images), dtype=torch.uint8).share_memory_()
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def _bytes(self) -> int:
+        return len(self.images) * self.size[0] * self.size[1] * self.channels
+
+    def _as_images(self, memory: mmap.mmap) -> NDArray[np.uint8]:
+        shape = (len(self.images), *self.size, self.channels)
+        return np.frombuffer(memory, dtype=np.uint8).reshape(shape)
+
     def __getstate__(self) -> dict[str, Any]:
-        # Where workers are spawned instead of forked they cannot share the kept images.
+        # Workers that are spawned instead of forked (macOS, Windows, Python 3.14) inherit no
+        # memory, so what is kept moves to a file that all of them map.
+        if self._kept is not None and self._file is None:
+            self._move_to_file(self._kept)
         return {**self.__dict__, "_kept": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._file is not None:
+            # Gone where this object is opened after the one that it was made from: kept no more.
+            with suppress(OSError):
+                self._kept = self._map(self._file)
+
+    def _move_to_file(self, kept: NDArray[np.uint8]) -> None:
+        """Keep the images in a temporary file from now on, or in memory if there is no room."""
+        path = None
+        try:
+            descriptor, name = tempfile.mkstemp(prefix="stargan-", suffix=".images")
+            path = Path(name)
+            try:
+                # The room is taken at once: a full disk would end the process at a later write.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(descriptor, 0, self._bytes)
+                else:
+                    os.truncate(descriptor, self._bytes)
+            finally:
+                os.close(descriptor)
+            moved = self._map(path)
+        except OSError as error:
+            if path is not None:
+                path.unlink(missing_ok=True)
+            _log.warning(
+                "the images cannot be shared with the workers (%s in %s): each loads them anew.",
+                error.strerror or error,
+                tempfile.gettempdir(),
+            )
+            return
+        # A state of its own too: workers forked before go on writing into the old memory.
+        state = self._state.clone()
+        done = np.flatnonzero(state.numpy() == _KEPT)
+        moved[done] = kept[done]
+        self._kept, self._state, self._file = moved, state.share_memory_(), path
+        weakref.finalize(self, _remove, path, os.getpid())
+
+    def _map(self, path: Path) -> NDArray[np.uint8]:
+        with path.open("r+b") as file:
+            return self._as_images(mmap.mmap(file.fileno(), self._bytes))
 
     @property
     def skipped(self) -> int:
@@ -119,3 +176,10 @@ class PreparedImages:
     def about_regions(self) -> str | None:
         """See ``RegionImages``; None too of data sets that know of no regions at all."""
         return self.images.about_regions() if isinstance(self.images, RegionImages) else None
+
+
+def _remove(path: Path, owner: int) -> None:
+    """Delete the file of kept images; forked workers, which have a copy of its owner, do not."""
+    if os.getpid() == owner:
+        with suppress(OSError):  # Windows keeps what is still mapped.
+            path.unlink()

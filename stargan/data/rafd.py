@@ -20,6 +20,7 @@ from stargan.data.image_folder import (
     class_names,
     draw_test,
     labeled_by_class,
+    split_names,
 )
 from stargan.labels import LabelSpace, unknown_label
 from stargan.writing import write_whole
@@ -33,12 +34,12 @@ class RaFD(FileImages):
     """RaFD as it is shipped (one folder of files) or sorted into class folders.
 
     Original names are like ``Rafd090_01_Caucasian_female_angry_frontal.jpg``. Class folders may
-    hold files of any name, with or without ``train/`` and ``test/`` around them. Classes are in
-    alphabetical order, which for the eight expressions is the paper's.
+    hold files of any name, with or without ``train/``, ``test/`` and ``val/`` around them. Classes
+    are in alphabetical order, which for the eight expressions is the paper's.
 
     Args:
         root: the folder.
-        split: "train" or "test".
+        split: "train" or "test", or "val" where there is such a folder.
         seed: of the random tenth that is the test split.
         by: "image" (the paper: the same people in both splits) or "person" (nobody in both, the
             honest test of translating strangers; needs the original names).
@@ -109,6 +110,7 @@ class RaFD(FileImages):
             base=base,
             known=known,
         )
+        self.splits = split_names(base)
 
 
 def _by_name(base: Path, angles: Sequence[int]) -> tuple[dict[str, list[Path]], list[str]]:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from stargan.contracts import LabeledImages, RegionImages
+from stargan.data.splits import splits_of
 from stargan.labels import LabelSpace
 from stargan.regions import Region
 
@@ -27,6 +28,7 @@ class Subset:
         self.labels = images.labels[self.rows]
         self.where = images.where
         self.notes: tuple[str, ...] = tuple(getattr(images, "notes", ()))
+        self.splits = splits_of(images)
 
     def __len__(self) -> int:
         return len(self.rows)

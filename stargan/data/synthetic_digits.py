@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stargan.contracts import UserError
+from stargan.data.splits import splits_drawn
 from stargan.labels import LabelSpace
 
 DIGITS = tuple("0123456789")
-_SPLITS = ("train", "test")
+_SPLITS = ("train", "test", "val")  # In this order: it seeds the drawings.
 _PIECES = 5  # Straight pieces between two points of a stroke.
 
 Points = Sequence[tuple[float, float]]
@@ -141,13 +142,13 @@ class SyntheticDigits:
     """Drawn digits, a function of (seed, split, index); each is drawn when it is asked for.
 
     The classes come in turn, so that all are equally frequent. Stroke points, thickness, slant,
-    proportions, size and position vary as in handwriting; train and test are different drawings.
+    proportions, size and position vary as in handwriting; the splits are different drawings.
     Digit ``i`` does not depend on ``count``.
 
     Args:
-        split: "train" or "test".
+        split: "train", "test" or "val".
         size: side in pixels.
-        count: how many, one number or one per split.
+        count: how many, one number or one per split, of which val may be missing or 0.
         seed: another seed, other drawings.
         labels: the digits to draw, such as ``[3, 7]``; None: all ten.
 
@@ -164,7 +165,7 @@ class SyntheticDigits:
         labels: Sequence[int | str] | None = None,
     ) -> None:
         if split not in _SPLITS:
-            raise UserError(f"drawn digits have no split '{split}': choose train or test.")
+            raise UserError(f"drawn digits have no split '{split}': choose {', '.join(_SPLITS)}.")
         height, width = (size, size) if isinstance(size, int) else (int(s) for s in size)
         number = count if isinstance(count, int) else int(count.get(split, 0))
         if min(height, width) < 8:
@@ -179,6 +180,7 @@ class SyntheticDigits:
         if unknown is not None:
             raise UserError(f"'{unknown}' is no digit: choose of {', '.join(DIGITS)}.")
         self.space = LabelSpace(names, categorical=True, name="digits")
+        self.splits = splits_drawn(count)
         self.where = f"drawn digits ({split})"
         self.labels = torch.eye(len(names))[torch.arange(number) % len(names)]
         self._split, self._size, self._seed = split, (height, width), seed

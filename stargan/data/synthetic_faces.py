@@ -23,6 +23,7 @@ from torch import Tensor
 from stargan.contracts import LabeledImages, RegionImages, UserError
 from stargan.data.face_drawing import draw_face
 from stargan.data.face_person import EXPRESSIONS, HAIR_COLOURS, Look, Person, draw_person
+from stargan.data.splits import splits_drawn
 from stargan.data.subset import ChosenLabels
 from stargan.labels import LabelSpace
 from stargan.progress import Progress
@@ -35,21 +36,21 @@ SPACES = {
     ),
     "expressions": LabelSpace(EXPRESSIONS, categorical=True, name="expressions"),
 }
-_SPLITS = ("train", "test")
+_SPLITS = ("train", "test", "val")  # In this order: it seeds the drawings.
 _QUIET_SECONDS = 1.5  # Work that takes less needs no progress bar.
 
 
 class SyntheticFaces:
     """Drawn faces, a function of (seed, split, kind, index); drawn once and kept on disk.
 
-    Train and test show different people. Face ``i`` does not depend on ``count``.
+    The splits show different people. Face ``i`` does not depend on ``count``.
 
     Args:
-        split: "train" or "test".
+        split: "train", "test" or "val".
         kind: "attributes" (hair colours, Male, Young; photos from the wild, any expression) or
             "expressions" (eight classes in equal numbers; a studio, any hair, sex and age).
         size: side in pixels, or (height, width).
-        count: how many, one number or one per split.
+        count: how many, one number or one per split, of which val may be missing or 0.
         seed: another seed, other people.
         cache_dir: where the drawings are kept; by default ``$STARGAN_CACHE``, else
             ``$XDG_CACHE_HOME/stargan``, else ``~/.cache/stargan``.
@@ -69,7 +70,7 @@ class SyntheticFaces:
         cache_dir: str | Path | None = None,
     ) -> None:
         if split not in _SPLITS:
-            raise UserError(f"drawn faces have no split '{split}': choose train or test.")
+            raise UserError(f"drawn faces have no split '{split}': choose {', '.join(_SPLITS)}.")
         if kind not in SPACES:
             raise UserError(f"unknown kind of drawn faces '{kind}': choose {' or '.join(SPACES)}.")
         height, width = (size, size) if isinstance(size, int) else (int(s) for s in size)
@@ -84,6 +85,7 @@ class SyntheticFaces:
         self.kind, self.split, self.seed = kind, split, seed
         self.size = (height, width)
         self.space = SPACES[kind]
+        self.splits = splits_drawn(count)
         self.where = f"drawn faces ({kind}, {split})"
         self._count = number
         folder = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()

@@ -61,6 +61,7 @@ class TestSet:
         labels: the model's label spaces.
         count: at most so many test images, spread evenly over the split; None: all. The reference,
             training images to which translations are compared, has at most as many.
+        split: ``test``, or ``val`` for what chooses something.
 
     Attributes:
         name: the source's name.
@@ -79,17 +80,23 @@ class TestSet:
     __test__ = False  # pytest: a name, not a test
 
     def __init__(
-        self, data: DataModule, source: str, labels: JointLabelSpace, count: int | None = None
+        self,
+        data: DataModule,
+        source: str,
+        labels: JointLabelSpace,
+        count: int | None = None,
+        split: str = "test",
     ) -> None:
         data.setup()
         self.name = source
-        self.test, self.reference = data.test[source], data.train[source]
+        self.test = (data.val if split == "val" else data.test)[source]
+        self.reference = data.train[source]
         own = self.test.images.space
         found = meet(own, labels, source)
         self.index = found.needed
         self.space = labels.spaces[self.index]
         self.notes: list[str] = []
-        self.rows, self.labels = self._choose(self.test, found, count, "test")
+        self.rows, self.labels = self._choose(self.test, found, count, split)
         about = self.test.about_regions()
         self.knows_regions = about is not None
         if about is not None and not is_drawn(self.test.images):

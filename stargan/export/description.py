@@ -20,7 +20,8 @@ has a role; a role's networks are told by ``networks``, whatever else it says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,6 +34,10 @@ from stargan.export.rules import NewerError, conditional, make_rule
 from stargan.labels import JointLabelSpace
 
 FORMAT = 2
+LONGEST = 2**20
+"""Characters of a description; ours have some thousands."""
+LARGEST = 2**16
+"""Any number of a network's description: sizes, channels, layers."""
 PRODUCTS = {
     "translator": "generator.safetensors",
     "sampler": "generator.safetensors",
@@ -159,6 +164,20 @@ def upgraded(plain: Plain) -> Plain:
     return {**described, **more}
 
 
+def parse(text: str | bytes) -> Any:
+    """A description from its JSON.
+
+    Raises:
+        ValueError: no JSON, or more than a description can be.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"a description of {len(text):,} characters")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def check(plain: Any, where: str) -> Checked:
     """A description of any format, all of it checked.
 
@@ -209,6 +228,9 @@ def _checked(plain: Plain) -> Checked:
     for name, config in networks.items():
         if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
             raise UserError(f"'{name}' is no name for a network")
+        # Or building it would take all memory before its weights are looked at.
+        if any(isinstance(n, (int, float)) and n > LARGEST for n in _leaves(config)):
+            raise UserError(f"a number of {name} is beyond all measure")
         for key, size in sizes.items():
             if config.get(key, size) != size:
                 raise UserError(f"{key} of {name} is {config[key]}, its labels make it {size}")
@@ -227,7 +249,7 @@ def _framing(image: Plain, labels: JointLabelSpace) -> Framing:
     channels = int(image["channels"])
     given = dict(image["framing"])
     crops = dict(given.pop("crop"))
-    if min(height, width) < 1 or channels not in (1, 3):
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST or channels not in (1, 3):
         raise UserError(f"images of {height} x {width} pixels in {channels} channels cannot be")
     # What this version does not do must not be left out in silence: pictures would be wrong.
     own = {"resize": RESIZE, "range": RANGE}
@@ -239,3 +261,12 @@ def _framing(image: Plain, labels: JointLabelSpace) -> Framing:
         )
     named = {s.name: int(crops[s.name]) if crops.get(s.name) else None for s in labels.spaces}
     return Framing((height, width), channels, named)
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    """The values of nested lists and dictionaries."""
+    if isinstance(node, (Mapping, list)):
+        for value in node.values() if isinstance(node, Mapping) else node:
+            yield from _leaves(value)
+    else:
+        yield node

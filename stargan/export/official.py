@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stargan import networks
+from stargan import building, networks
 from stargan.contracts import Plain, UserError
 from stargan.export.description import describe, reads
 from stargan.export.parts import Parts, load_weights
@@ -159,7 +159,7 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
         )
     rule = parts.plain["roles"]["translate"]
     config = parts.plain["networks"][rule["networks"][0]]
-    if rule["rule"] != "conditional" or config["_target_"] != GENERATOR:
+    if rule["rule"] != "conditional" or building.current(config["_target_"]) != GENERATOR:
         raise UserError(
             f"the published code has the paper's generator only, this model has "
             f"{config['_target_']}: train with method=stargan."
@@ -169,7 +169,8 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
     files = {path: _with_statistics(parts.networks[rule["networks"][0]])}
     judge = parts.role("read")
     square = parts.size[0] == parts.size[1]
-    if judge is not None and square and _reader(parts)["_target_"] == DISCRIMINATOR:
+    reader = building.current(_reader(parts)["_target_"]) if judge is not None else ""
+    if judge is not None and square and reader == DISCRIMINATOR:
         files[path.with_name(f"{steps}-D.ckpt")] = dict(judge.state_dict())
     for file, state in files.items():
         buffer = io.BytesIO()

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from stargan.contracts import Plain, UserError
-from stargan.export.description import check
+from stargan.export.description import check, parse
 from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model
 from stargan.export.parts import Parts
@@ -216,7 +216,7 @@ class Session(nn.Module):
 
 
 def open_onnx(path: Path, device: str | torch.device = "cpu") -> Model:
-    """Open an ONNX file that ``save_onnx`` wrote.
+    """Open an ONNX file that ``save_onnx`` wrote; reads no other file, runs no code from it.
 
     Args:
         path: the file.
@@ -239,7 +239,7 @@ def open_onnx(path: Path, device: str | torch.device = "cpu") -> Model:
             f"'{path}' is an ONNX file of another program: give one that stargan export wrote."
         )
     try:
-        plain: Plain = json.loads(metadata["stargan"])
+        plain: Plain = parse(metadata["stargan"])
         second = base64.b64decode(metadata.get("classifier", ""), validate=True)
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
@@ -259,10 +259,92 @@ def _session(runtime: Any, data: bytes, provider: str, path: Path) -> Any:
     # As many threads as torch takes, so that one setting holds for both.
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    # Not a guess from the bytes, which have been read as ONNX.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        _check(memoryview(data), "model", path)
+    except (IndexError, ValueError, RecursionError) as error:
+        raise UserError(f"'{path}' is damaged, cut short or no ONNX file.") from error
     try:
         return runtime.InferenceSession(data, options, providers=[provider])
     except Exception as error:  # onnxruntime raises classes of its own on damaged files.
         raise UserError(f"'{path}' is damaged, cut short or no ONNX file.") from error
+
+
+_INSIDE: dict[str, dict[int, str]] = {
+    "model": {7: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""Numbers of the fields of onnx.proto in which nodes and tensors lie."""
+_DOMAINS = (b"", b"ai.onnx")
+
+
+def _check(data: memoryview, part: str, path: Path) -> None:
+    """Refuse a model that reads other files or has operators of its own.
+
+    By hand, since opening a model needs onnxruntime alone, not the package onnx.
+
+    Raises:
+        UserError: it does.
+        ValueError, IndexError: no such protocol buffer.
+    """
+    for number, value in _fields(data):
+        found = ""
+        if part == "tensor" and number in (13, 14) and value:
+            found = "keeps weights in another file"
+        elif part == "node" and number == 7 and bytes(_bytes(value)) not in _DOMAINS:
+            found = (
+                f"has operators of its own ({bytes(_bytes(value))[:40].decode(errors='replace')!r})"
+            )
+        elif part == "model" and number in (20, 25):
+            found = "has functions of its own"
+        if found:
+            raise UserError(
+                f"'{path}' {found}, which stargan export never writes: it is not opened."
+            )
+        inner = _INSIDE[part].get(number)
+        if inner is not None:
+            _check(_bytes(value), inner, path)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Numbers and values of a protocol buffer's fields."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+            if shift > 63:
+                raise ValueError("no such number")
+
+    while at < len(data):
+        key = varint()
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            yield number, varint()
+            continue
+        size = varint() if wire == 2 else {1: 8, 5: 4}.get(wire, -1)
+        if size < 0 or at + size > len(data):
+            raise ValueError("no such field")
+        yield number, data[at : at + size]
+        at += size
+
+
+def _bytes(value: memoryview | int) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where there should be a part")
+    return value
 
 
 def _provider(runtime: Any, device: str | torch.device) -> str:

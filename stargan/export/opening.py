@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from stargan.building import Packages
 from stargan.export.model import Model, find_device
 from stargan.export.onnx import open_onnx
 from stargan.export.parts import Parts, find, open_parts
@@ -15,7 +16,10 @@ GRAPHS = {".onnx": open_onnx, ".pt2": open_pt2}
 
 
 def open_model(
-    path: str | Path, device: str | torch.device = "cpu", revision: str | None = None
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    revision: str | None = None,
+    trust: Packages = (),
 ) -> Model:
     """Open a translator: a run folder, a file of any exported format, or a model on the hub.
 
@@ -25,6 +29,7 @@ def open_model(
             ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
         revision: of a model on the hub: a branch, tag or commit.
+        trust: packages whose networks the file may name, see ``building``.
 
     Raises:
         UserError: nothing there, not a model, damaged, of another format; says which.
@@ -32,7 +37,7 @@ def open_model(
     file = find(path, "translator", revision)
     if file.suffix in GRAPHS:
         return GRAPHS[file.suffix](file, device)
-    return as_model(open_parts(file, "translator"), find_device(device))
+    return as_model(open_parts(file, "translator", trust), find_device(device))
 
 
 def as_model(parts: Parts, place: torch.device) -> Model:

@@ -7,7 +7,8 @@ a translator that only reads labels is kept in half precision, all others in fp3
 Checkpoints carry the description as ``hyper_parameters["export"]`` and, where a network's tensors
 have another prefix in the state dict than its name, ``hyper_parameters["tensors"]``: network name
 to prefix, such as ``{"generator": "ema"}``. Opening either runs no code from the file: tensors and
-plain data only, and networks of this package only.
+plain data only, and networks of this package only, unless the person who opens it trusts another
+(``building``).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from stargan import networks
+from stargan import building, networks
+from stargan.building import Packages, Trust
 from stargan.contracts import Plain, UserError
 from stargan.export import hub
-from stargan.export.description import PRODUCTS, Framing, check, without
+from stargan.export.description import PRODUCTS, Framing, check, parse, without
 from stargan.export.rules import Rule, make_rule
 from stargan.labels import JointLabelSpace
 from stargan.writing import write_whole
@@ -140,15 +142,17 @@ class Parts:
         return Parts(kept, plain, self.labels, self.framing)
 
 
-def open_parts(path: str | Path, kind: str) -> Parts:
+def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
     """The networks of a run folder, checkpoint or exported file of this kind.
 
     Args:
         path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` is newer.
         kind: one of ``PRODUCTS``.
+        trust: packages whose networks the file may name, see ``building``.
 
     Raises:
-        UserError: nothing there, of another kind, damaged, of another format; says which.
+        UserError: nothing there, of another kind, damaged, of another format, or it names code
+            that is not trusted; says which.
     """
     file = find(path, kind)
     if file.suffix not in (".safetensors", ".ckpt"):
@@ -162,8 +166,9 @@ def open_parts(path: str | Path, kind: str) -> Parts:
     found = plain["kind"]
     if found != kind:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
+    trusted = building.from_file(trust)
     opened = {
-        name: _restore(config, tensors, f"{prefixes.get(name, name)}.", file)
+        name: _restore(config, tensors, f"{prefixes.get(name, name)}.", file, trusted)
         for name, config in plain["networks"].items()
     }
     return Parts(opened, plain, labels, framing)
@@ -215,7 +220,7 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{path}' is damaged, cut short or no safetensors file.") from error
     try:
-        return json.loads(metadata["stargan"]), tensors, {}
+        return parse(metadata["stargan"]), tensors, {}
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: its description is not readable.") from error
 
@@ -263,11 +268,13 @@ def _read_checkpoint(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str]
     return settings["export"], state, prefixes
 
 
-def _restore(config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> nn.Module:
+def _restore(
+    config: Any, tensors: Mapping[str, Tensor], prefix: str, path: Path, trust: Trust
+) -> nn.Module:
     """A network with its weights, strictly all of them, for evaluation."""
     if not isinstance(config, Mapping):
         raise UserError(f"'{path}' is damaged: its description names no network.")
-    network = networks.build(config)
+    network = networks.build(config, trust=trust, where=f"'{path}'")
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:
         network.load_state_dict(state, strict=True)

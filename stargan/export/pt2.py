@@ -3,25 +3,31 @@
 The archive holds the programs ``model`` (``image, condition -> translated``, of a model with
 several networks ``image, own, target -> translated``, see ``graph``; what ``torch.export.load``
 gives) and ``classifier`` (``image -> logits``), and the description as the extra file
-``stargan.json``. Unlike the other formats it is not safe to open one from a stranger: PyTorch
-evaluates expressions of the file. Archives with pickled parts or compiled code are refused.
+``stargan.json``.
+
+``torch.export.load`` runs code that a file says. Here nothing of an archive is unpickled or
+evaluated: weights are read as plain bytes, graphs are carried out by ``program``, and what else
+may lie in an archive (sample inputs, expressions of sizes, notes on the source) is not looked at.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from stargan.contracts import UserError
-from stargan.export.description import check
+from stargan.export.description import check, parse
 from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model, find_device
 from stargan.export.parts import Parts
+from stargan.export.program import DTYPES, Program, RefusedError
 from stargan.export.rules import make_rule
 from stargan.writing import write_whole
 
@@ -55,7 +61,7 @@ def save_pt2(path: Path, parts: Parts, precision: str) -> None:
 
 
 def open_pt2(path: Path, device: str | torch.device = "cpu") -> Model:
-    """Open a .pt2 archive that ``save_pt2`` wrote; only those that you trust, see above.
+    """Open a .pt2 archive that ``save_pt2`` wrote; runs no code from the file.
 
     Args:
         path: the file.
@@ -65,23 +71,35 @@ def open_pt2(path: Path, device: str | torch.device = "cpu") -> Model:
         UserError: no such device, or the file is damaged, none of ours, or holds more than graphs
             and plain tensors.
     """
-    from torch.export.passes import move_to_device_pass
-    from torch.export.pt2_archive._package import load_pt2
-
     place = find_device(device)
-    plain = _inspect(path)
-    plain, labels, framing = check(plain, str(path))
     try:
-        programs = load_pt2(str(path)).exported_programs
-        networks = {
-            name: (move_to_device_pass(program, place) if place.type != "cpu" else program).module()
-            for name, program in programs.items()
-        }
-        graph = networks["model"].requires_grad_(False)
-    except Exception as error:  # torch raises almost anything on damaged files.
+        with zipfile.ZipFile(path) as archive:
+            members = {name.partition("/")[2]: name for name in archive.namelist()}
+            if f"extra/{DESCRIPTION}" not in members:
+                raise UserError(
+                    f"'{path}' is an archive of another program: give one that stargan export "
+                    "wrote."
+                )
+            _check_members(archive, members)
+
+            def read(name: str) -> bytes:
+                return archive.read(members[name])
+
+            plain = parse(read(f"extra/{DESCRIPTION}"))
+            plain, labels, framing = check(plain, str(path))
+            names = [n for n in ("model", "classifier") if f"models/{n}.json" in members]
+            networks = {name: _program(name, read).to(place) for name in names}
+            graph = networks["model"]
+    except (RefusedError, RecursionError) as error:
         raise UserError(
-            f"'{path}' is damaged, or was written by another version of PyTorch than the one "
-            f"here ({torch.__version__})."
+            f"'{path}' holds more than graphs and plain tensors, which could run code ({error}): "
+            "it is not opened."
+        ) from error
+    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise UserError(f"'{path}' is damaged, cut short or no .pt2 archive.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"'{path}' is damaged, or was written by a version of PyTorch that is not known here."
         ) from error
     return Model(
         rule=Traced(make_rule(plain["roles"]["translate"], labels), graph),
@@ -92,31 +110,48 @@ def open_pt2(path: Path, device: str | torch.device = "cpu") -> Model:
     )
 
 
-def _inspect(path: Path) -> Any:
-    """The description of an archive that holds nothing but graphs and plain tensors."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            described = next((n for n in names if n.endswith(f"/extra/{DESCRIPTION}")), None)
-            if described is None:
-                raise UserError(
-                    f"'{path}' is an archive of another program: give one that stargan export "
-                    "wrote."
+def _check_members(archive: zipfile.ZipFile, members: Mapping[str, str]) -> None:
+    """Refuse compiled code, and archives that unpack to more than they are.
+
+    Raises:
+        RefusedError: there is some.
+    """
+    compiled = next(
+        (n for n in members if n.startswith(("data/aotinductor/", "data/executorch/"))), ""
+    )
+    if compiled:
+        raise RefusedError(f"compiled code, {compiled!r}")
+    # PyTorch stores and does not compress.
+    packed = next((i for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED), None)
+    if packed is not None:
+        raise RefusedError(f"a compressed part, {packed.filename!r}")
+
+
+def _program(name: str, read: Callable[[str], bytes]) -> Program:
+    """One graph of an archive with its tensors."""
+    if read("byteorder") != sys.byteorder.encode():
+        raise ValueError("another byte order")
+    tensors: dict[str, Tensor] = {}
+    for part in "weights", "constants":
+        entries = json.loads(read(f"data/{part}/{name}_{part}_config.json"))["config"]
+        storages: dict[str, Tensor] = {}
+        for key, entry in entries.items():
+            if entry["use_pickle"] is not False:
+                raise RefusedError(f"a pickle, {key!r}")
+            file, meta = str(entry["path_name"]), entry["tensor_meta"]
+            dtype = DTYPES[meta["dtype"]]
+            if file not in storages:
+                # A copy: what the archive gives cannot be written to.
+                data = bytearray(read(f"data/{part}/{file}"))
+                storages[file] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0)
+            tensor = (
+                storages[file]
+                .view(dtype)
+                .as_strided(
+                    [int(n["as_int"]) for n in meta["sizes"]],
+                    [int(n["as_int"]) for n in meta["strides"]],
+                    int(meta["storage_offset"]["as_int"]),
                 )
-            plain = json.loads(archive.read(described))
-            configs = [
-                json.loads(archive.read(name))["config"].values()
-                for name in names
-                if name.endswith(("_weights_config.json", "_constants_config.json"))
-            ]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"'{path}' is damaged, cut short or no .pt2 archive.") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"'{path}' is damaged: its description is not readable.") from error
-    pickled = any(entry.get("use_pickle", True) for config in configs for entry in config)
-    if pickled or any("/aotinductor/" in n or "/executorch/" in n for n in names):
-        raise UserError(
-            f"'{path}' holds more than graphs and plain tensors, which could run code: "
-            "it is not opened."
-        )
-    return plain
+            )
+            tensors[key] = nn.Parameter(tensor, False) if entry["is_param"] else tensor
+    return Program(json.loads(read(f"models/{name}.json")), tensors)

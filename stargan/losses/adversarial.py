@@ -6,13 +6,14 @@ more real, and return a scalar to be minimised.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from stargan import building
 from stargan.contracts import UserError
 from stargan.losses.precision import at_least_fp32
 
@@ -96,12 +97,34 @@ ADVERSARIAL = {
 }
 
 
-def adversarial_loss(name: str) -> AdversarialLoss:
+def _fits(found: Any) -> bool:
+    return building.fits_or_returns(
+        found, lambda cls: all(hasattr(cls, part) for part in ("d_loss", "g_loss"))
+    )
+
+
+LOSS = building.Kind(
+    "adversarial loss",
+    "stargan.losses",
+    "a class with d_loss, g_loss and scale (losses.adversarial.AdversarialLoss), or a function "
+    "annotated to return one",
+    _fits,
+    lambda made: all(hasattr(made, part) for part in ("d_loss", "g_loss", "scale")),
+)
+
+
+def adversarial_loss(name: str | Mapping[str, Any]) -> AdversarialLoss:
     """A loss by its name in the configuration.
+
+    Args:
+        name: one of ``ADVERSARIAL``, or the description of one of the person's own.
 
     Raises:
         UserError: unknown name.
     """
+    if isinstance(name, Mapping):
+        loss: AdversarialLoss = building.build(name, LOSS)
+        return loss
     if name not in ADVERSARIAL:
         raise UserError(
             f"unknown adversarial loss '{name}': choose one of {', '.join(ADVERSARIAL)}."

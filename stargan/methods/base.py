@@ -118,20 +118,20 @@ class Method(nn.Module):
         Args:
             facts: what training has done.
         """
-        exported = self.exported()
         return describe(
-            networks={name: self.description_of(network) for name, network in exported.items()},
+            networks={name: self.networks[key] for name, key in self.prefixes().items()},
             roles=self.roles(),
             labels=self.labels,
             image=self.image,
             training={**self.facts, "method": self.settings["_target_"], **(facts or {})},
         )
 
-    def description_of(self, network: nn.Module) -> Plain:
-        """The description of one of the method's networks."""
-        return next(
-            plain for name, plain in self.networks.items() if getattr(self, name) is network
-        )
+    def prefixes(self) -> dict[str, str]:
+        """Names of the exported networks, and the attributes that hold them."""
+        found = {}
+        for name, network in self.exported().items():
+            found[name] = next(key for key in self.networks if getattr(self, key) is network)
+        return found
 
     @property
     def device(self) -> torch.device:

@@ -41,7 +41,7 @@ class DCGAN(GAN, Sampling):
         *,
         generator: Plain,
         discriminator: Plain,
-        adversarial: str = "non_saturating",
+        adversarial: str | Plain = "non_saturating",
         n_critic: int = 1,
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from stargan.contracts import Batch, UserError
+from stargan.contracts import Batch, Plain, UserError
 from stargan.losses.adversarial import adversarial_loss
 from stargan.methods.base import Method, check_betas
 from stargan.methods.phases import Average, Group, Loss, Phase, Shared, Update
@@ -38,7 +38,7 @@ class GAN(Method):
     def __init__(
         self,
         *,
-        adversarial: str,
+        adversarial: str | Plain,
         n_critic: int,
         generator_lr: float,
         discriminator_lr: float,

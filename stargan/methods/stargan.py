@@ -48,7 +48,7 @@ class StarGAN(GAN, Translation):
         *,
         generator: Plain,
         discriminator: Plain,
-        adversarial: str = "wgan",
+        adversarial: str | Plain = "wgan",
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
         lambda_gp: float = 10.0,

@@ -55,7 +55,7 @@ def main(config: Plain) -> None:
     output = Path(config["output"]).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
-    judge = open_judge(config["model"], config["device"])
+    judge = open_judge(config["model"], config["device"], config.get("trust") or ())
     cam.check_maps(judge)
     if config["input"] is not None:
         show_photos(judge, config, output)

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from stargan import __version__
+from stargan.building import Packages
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.data.region_files import fingerprint
@@ -67,13 +68,18 @@ def main(config: Plain) -> list[ModelResult]:
     check(config)
     console = Console(stderr=True, highlight=False)
     device = find_device(config["device"])
-    subjects = open_subjects(config["model"], device)
+    trust = config.get("trust") or ()
+    subjects = open_subjects(config["model"], device, trust)
     output = Path(config["output"]).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
     distance = lpips.lpips(config["lpips"], device) if config["lpips"] else None
     inception = fid.inception(config["inception"], device) if config["inception"] else None
-    given = (open_judge(config["judge"], device), str(config["judge"])) if config["judge"] else None
+    given = (
+        (open_judge(config["judge"], device, trust), str(config["judge"]))
+        if config["judge"]
+        else None
+    )
 
     results = []
     modules: dict[tuple[int, int], DataModule] = {}
@@ -127,7 +133,7 @@ def check(config: Plain) -> None:
         raise UserError(f"cycle={config['cycle']} is neither true nor false.")
 
 
-def open_subjects(paths: Any, device: torch.device) -> list[Subject]:
+def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> list[Subject]:
     """The models, all with the same labels.
 
     Raises:
@@ -143,7 +149,7 @@ def open_subjects(paths: Any, device: torch.device) -> list[Subject]:
     short = [short_name(p) for p in listed]
     for path, name in zip(listed, short, strict=True):
         own = name if short.count(name) == 1 else str(path)
-        subjects.append(Subject(own, path, open_model(path, device)))
+        subjects.append(Subject(own, path, open_model(path, device, trust=trust)))
     first = subjects[0]
     for other in subjects[1:]:
         if other.model.labels != first.model.labels:

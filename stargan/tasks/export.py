@@ -57,7 +57,8 @@ def main(config: Mapping[str, Any]) -> None:
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or tolerance < 0:
         raise UserError(f"tolerance={tolerance} is no number from 0 on.")
     device = find_device(config["device"])
-    parts = open_parts(config["model"], "translator")
+    trust = config.get("trust") or ()
+    parts = open_parts(config["model"], "translator", trust)
     if not config["classifier"]:
         parts = parts.without("read")
     photos, where = photos_for(parts, config["images"])
@@ -73,7 +74,7 @@ def main(config: Mapping[str, Any]) -> None:
         said = [line.replace(temporary, str(output.parent)) for line in said]
         before = as_model(parts, device)
         after = as_model(reopened(made, parts), device) if kind == "official" else None
-        parity = compare(before, after or open_model(made, device), photos)
+        parity = compare(before, after or open_model(made, device, trust=trust), photos)
         judge(parity, tolerance, output)
         report = [*parity.sentences()]
         report[0] = report[0].replace("photos", where)

@@ -12,8 +12,10 @@ from rich.table import Table
 from torch import Tensor
 
 from stargan import configs, images
+from stargan.building import Packages
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.evaluation.origin import data_of
 from stargan.evaluation.sample_set import SURE, SampleScores, score_lines, score_samples
 from stargan.judge import open_judge
 from stargan.progress import Progress
@@ -45,11 +47,11 @@ def main(config: Plain) -> None:
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
     batch_size = whole(config, "batch_size")
-    judge = None
+    judge, trust = None, config.get("trust") or ()
     if config["judge"]:
-        judge = open_judge(config["judge"], config["device"])
-        data = real_data(Path(config["judge"]))
-    sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size)
+        judge = open_judge(config["judge"], config["device"], trust)
+        data = real_data(Path(config["judge"]), trust)
+    sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size, trust)
     noise = sampler.noise(count, seed)
     wide = max(5, len(str(count)))
 
@@ -80,17 +82,18 @@ def main(config: Plain) -> None:
         print(f"wrote {output / REPORT}")
 
 
-def real_data(run: Path) -> DataModule:
+def real_data(run: Path, trust: Packages = ()) -> DataModule:
     """The data that a judge was trained on.
 
     Raises:
-        UserError: not a run folder, or the data are gone.
+        UserError: not a run folder, the data are gone, or their class is not trusted.
     """
     if not run.is_dir():
         raise UserError(
             f"judge={run} must be the run folder of a classifier: its data are the real images."
         )
-    data = build_data(configs.load_yaml(run / "config.yaml"))
+    seed = configs.load_yaml(run / "config.yaml").get("seed", 0)
+    data = build_data({"data": data_of(run, trust), "seed": seed})
     data.setup()
     return data
 

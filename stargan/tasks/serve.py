@@ -51,11 +51,12 @@ def _studio(cfg: Mapping[str, Any]) -> Studio:
     paths = [str(p) for p in given] if isinstance(given, (list, tuple)) else [str(given)]
     if not paths:
         raise UserError("model= names no model.")
+    trust = cfg.get("trust") or ()
     models = {
-        title: Translator.from_pretrained(path, cfg["device"], cfg["batch_size"])
+        title: Translator.from_pretrained(path, cfg["device"], cfg["batch_size"], trust=trust)
         for title, path in zip(titles(paths), paths, strict=True)
     }
-    judge = open_judge(cfg["judge"], cfg["device"]) if cfg["judge"] else None
+    judge = open_judge(cfg["judge"], cfg["device"], trust) if cfg["judge"] else None
     examples = Path(cfg["examples"]).expanduser() if cfg["examples"] else None
     return Studio(models, judge, examples)
 

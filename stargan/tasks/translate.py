@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from stargan import images
+from stargan import building, images
 from stargan.cam import check_maps
 from stargan.contracts import UserError
 from stargan.evaluation.what_changed import changed_sheet
@@ -37,7 +37,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
             ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks.
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks; ``trust``,
+            packages whose networks the files may name.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -57,7 +58,10 @@ def translate(cfg: Mapping[str, Any]) -> None:
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
 
     translator = Translator.from_pretrained(
-        cfg["model"], cfg.get("device", "auto"), _whole(cfg.get("batch_size", 16), "batch_size")
+        cfg["model"],
+        cfg.get("device", "auto"),
+        _whole(cfg.get("batch_size", 16), "batch_size"),
+        trust=cfg.get("trust") or (),
     )
     captions = list(translator.labels) if wish is None else [_caption(wish)]
     looks: list[list[Look]] = []
@@ -143,10 +147,10 @@ def _looks(cfg: Mapping[str, Any], translator: Translator, labels: Iterable[str]
     places = [translator.spaces.locate(label) for label in labels]
     needed = sorted({index for index, _ in places})
     if cfg.get("judge"):
-        given = open_judge(cfg["judge"], translator.model.device)
+        given = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
         judges = dict.fromkeys(needed, given)
     else:
-        judges = _drawn_judges(translator, needed)
+        judges = _drawn_judges(cfg, translator, needed)
     for judge in judges.values():
         check_maps(judge)
     return [
@@ -155,7 +159,9 @@ def _looks(cfg: Mapping[str, Any], translator: Translator, labels: Iterable[str]
     ]
 
 
-def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Judge]:
+def _drawn_judges(
+    cfg: Mapping[str, Any], translator: Translator, needed: Sequence[int]
+) -> dict[int, Judge]:
     """For each of these label spaces of a model of embedded faces the judge of its faces.
 
     Raises:
@@ -171,6 +177,7 @@ def _drawn_judges(translator: Translator, needed: Sequence[int]) -> dict[int, Ju
             "cam=true needs judge=, a classifier of the model's labels, as the model is not known "
             "to come of embedded faces alone: stargan train experiment=*_classifier makes one."
         )
+    building.admit(settings, building.from_file(cfg.get("trust")), f"'{cfg['model']}'")
     data = evaluation_data(settings, translator.model)
     found = {}
     for name, split in data.test.items():

@@ -6,15 +6,15 @@ decides by itself whether it has anything to do for the method at hand, so one l
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from rich.console import Console
 
+from stargan import building
 from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
 from stargan.methods.base import Method
@@ -95,24 +95,26 @@ class RunCallback(pl.Callback):
         return {}
 
 
+CALLBACK = building.kind_of("callback", "stargan.callbacks", RunCallback)
+
+
 def build_callbacks(described: Mapping[str, Plain | None], run: Run) -> list[RunCallback]:
     """The callbacks of a configuration in its order; null leaves one out.
 
     Raises:
-        UserError: a target that is no callback of this package, wrong settings.
+        UserError: a target that is no callback, wrong settings.
     """
     built = []
     for name, plain in described.items():
         if plain is None:
             continue
         settings = dict(plain)
-        target = str(settings.pop("_target_", ""))
-        module, _, title = target.rpartition(".")
-        if not module.startswith("stargan.callbacks."):
-            raise UserError(f"callbacks.{name}: '{target}' is not part of stargan.callbacks.")
+        callback: Any = building.resolve(
+            settings.pop("_target_", None), CALLBACK, where=f"callbacks.{name}"
+        )
         try:
-            made = getattr(importlib.import_module(module), title).of(run, settings)
-        except (ImportError, AttributeError, KeyError) as error:
+            made = callback.of(run, settings)
+        except (AttributeError, KeyError) as error:
             raise UserError(f"callbacks.{name} cannot be built: {error}.") from error
         if made is not None:
             built.append(made)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from stargan import building
+from stargan.building import TYPED, Trust
 from stargan.contracts import Plain, UserError
 from stargan.export import save_export
 from stargan.methods.base import Method
@@ -49,30 +49,25 @@ def newest(run_dir: Path) -> Path:
     return last
 
 
-def build_method(hyper_parameters: Plain) -> Method:
+METHOD = building.kind_of("method", "stargan.methods", Method)
+
+
+def build_method(hyper_parameters: Plain, trust: Trust = TYPED) -> Method:
     """A method from its plain hyperparameters.
 
+    Args:
+        hyper_parameters: ``_target_`` and the arguments.
+        trust: whose word they are; of a checkpoint ``building.from_file(...)``.
+
     Raises:
-        UserError: the class is not one of ours.
+        UserError: no such method, one that a file may not name, wrong settings.
     """
     # Of the run, not of the method; checkpoints of before have them here.
-    others = ("export", "schedule", "max_steps")
-    arguments = {k: v for k, v in hyper_parameters.items() if k not in others}
-    target = str(arguments.pop("_target_", ""))
-    module, _, name = target.rpartition(".")
-    if not module.startswith("stargan.methods."):
-        raise UserError(f"method '{target}' is not part of stargan.methods.")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"method '{target}' does not exist in this version.") from error
-    # Of the parents too: a subclass hands on what it does not name.
-    known = {key for base in cls.__mro__ for key in inspect.signature(base.__init__).parameters}
-    unknown = sorted(set(arguments) - known)
-    if unknown:
-        raise UserError(f"{name} takes no setting '{unknown[0]}': leave out what sets it.")
-    method = cls(**arguments)
-    assert isinstance(method, Method)
+    others = ("export", "tensors", "schedule", "max_steps")
+    described = {k: v for k, v in hyper_parameters.items() if k not in others}
+    if not trust.typed:
+        building.admit(described, trust, "the checkpoint")
+    method: Method = building.build(described, METHOD, trust)
     return method
 
 

@@ -256,6 +256,7 @@ class Engine(pl.LightningModule):
         checkpoint["hyper_parameters"] = {
             **self.method.settings,
             "export": self.method.description(self.facts()),
+            "tensors": self.method.prefixes(),
         }
         checkpoint["stargan"] = self.state()
 

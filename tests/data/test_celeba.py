@@ -44,8 +44,17 @@ def test_official_partition_and_default_labels(tmp_path: Path) -> None:
     assert train.labels.tolist() == [[1, 0, 0, 1, 1], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]]
     assert [train.name(i) for i in range(3)] == ["000001", "000002", "000003"]
     assert train.load(0).size == (178, 218)
+    assert train.splits == ("train", "val", "test")
     assert [p.name for p in CelebA(tmp_path, "val").paths] == ["000005.jpg"]
     assert [p.name for p in CelebA(tmp_path, "test").paths] == ["000006.jpg"]
+
+
+def test_a_val_split_only_where_it_has_images(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    (root / "img_align_celeba" / "000005.jpg").unlink()
+    assert CelebA(root, "train").splits == ("train", "test")
+    (root / "list_eval_partition.txt").write_text("000001.jpg 0\n000006.jpg 2\n")
+    assert CelebA(root, "test").splits == ("train", "test")
 
 
 def test_impossible_rows_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -106,6 +115,7 @@ def test_paper_partition_is_the_seeded_shuffle_of_all_rows(tmp_path: Path) -> No
     (root / "list_eval_partition.txt").unlink()
     train = CelebA(root, "train", partition="paper")
     test = CelebA(root, "test", partition="paper")
+    assert train.splits == ("train", "test")
     order = list(names)
     random.Random(1234).shuffle(order)
     assert [p.name for p in test.paths] == order[:2000]

@@ -40,7 +40,23 @@ def test_val_stands_in_for_test(tmp_path: Path) -> None:
         fill(tmp_path / split / "b")
     assert all("Valid" in str(p) for p in ImageFolder(tmp_path, "test").paths)
     assert len(ImageFolder(tmp_path, "val")) == 4
-    assert len(ImageFolder(tmp_path, "train")) == 4
+    train = ImageFolder(tmp_path, "train")
+    assert len(train) == 4
+    assert train.splits == ("train", "test"), "the same images are not a second split"
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation"])
+def test_a_val_split_beside_the_others(tmp_path: Path, name: str) -> None:
+    for i, split in enumerate(("train", "test", name)):
+        for label in "ab":
+            fill(tmp_path / split / label, i + 1)
+    train, val = ImageFolder(tmp_path, "train"), ImageFolder(tmp_path, "val")
+    assert train.splits == val.splits == ("train", "val", "test")
+    assert [len(ImageFolder(tmp_path, s)) for s in train.splits] == [2, 6, 4]
+    assert all(p.parents[1].name == name for p in val.paths)
+    images = Images(tmp_path, "train")
+    assert images.splits == ("train", "val", "test")
+    assert [len(Images(tmp_path, s)) for s in images.splits] == [2, 6, 4]
 
 
 @pytest.mark.parametrize("inner", ["", "train"])
@@ -53,6 +69,7 @@ def test_without_a_test_folder_a_tenth_is_drawn(tmp_path: Path, inner: str) -> N
     assert not set(train.paths) & set(test.paths)
     assert ImageFolder(tmp_path, "test").paths == test.paths
     assert ImageFolder(tmp_path, "test", seed=5).paths != test.paths
+    assert train.splits == ("train", "test")
     with pytest.raises(UserError, match="val"):
         ImageFolder(tmp_path, "val")
 
@@ -140,7 +157,8 @@ def test_images_without_classes(tmp_path: Path) -> None:
     assert train.space.names == ("image",)
     assert train.labels.tolist() == [[1], [1]]
     assert Images(tmp_path, "test").paths == test.paths
-    with pytest.raises(UserError, match="unknown split"):
+    assert train.splits == ("train", "test")
+    with pytest.raises(UserError, match=r"unknown split 'val'.*train, test"):
         Images(tmp_path, "val")
 
 
@@ -150,6 +168,7 @@ def test_images_without_classes_in_split_folders(tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     assert [p.name for p in Images(tmp_path, "train").paths] == ["a.png", "b.png"]
     assert [p.name for p in Images(tmp_path, "test").paths] == ["c.png"]
+    assert Images(tmp_path, "train").splits == ("train", "test")
 
 
 def test_images_without_classes_need_images(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_original_names(flat: Path) -> None:
     for path, label in zip(train.paths, train.labels, strict=True):
         assert not path.name.startswith("Rafd000")
         assert EXPRESSIONS[int(label.argmax())] in path.name
+    assert train.splits == ("train", "test")
     assert train.notes[0].startswith("80 images of other camera angles")
     assert train.notes[1].startswith("1 images whose names")
     assert len(RaFD(flat, "train", angles=[90])) == 72
@@ -88,6 +89,18 @@ def test_class_folders(tmp_path: Path) -> None:
         RaFD(tmp_path, "train", write_split=tmp_path / "split.txt")
 
 
+def test_class_folders_with_a_val_split(tmp_path: Path) -> None:
+    for count, split in enumerate(("train", "test", "valid"), 1):
+        for expression in ("sad", "happy"):
+            for i in range(count):
+                folder = tmp_path / split / expression
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{i}.jpg").touch()
+    train = RaFD(tmp_path, "train")
+    assert train.splits == ("train", "val", "test")
+    assert [len(RaFD(tmp_path, split)) for split in train.splits] == [2, 6, 4]
+
+
 def test_class_folders_without_split(tmp_path: Path) -> None:
     for expression in ("sad", "happy"):
         (tmp_path / expression).mkdir()
@@ -95,6 +108,7 @@ def test_class_folders_without_split(tmp_path: Path) -> None:
             (tmp_path / expression / f"{i}.jpg").touch()
     assert len(RaFD(tmp_path, "train")) == 18
     assert len(RaFD(tmp_path, "test")) == 2
+    assert RaFD(tmp_path, "train").splits == ("train", "test")
     with pytest.raises(UserError, match="does not name its person"):
         RaFD(tmp_path, "train", by="person")
 

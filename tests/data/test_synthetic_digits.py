@@ -81,6 +81,21 @@ def test_other_sizes_and_some_digits() -> None:
     assert data.labels.argmax(1).tolist() == [0, 1, 0, 1, 0, 1]
 
 
+def test_a_val_split_is_there_where_it_has_a_number() -> None:
+    counts = {"train": 5, "val": 4, "test": 3}
+    made = {split: SyntheticDigits(split, count=counts) for split in counts}
+    assert {split: len(digits) for split, digits in made.items()} == counts
+    assert all(digits.splits == ("train", "val", "test") for digits in made.values())
+    drawings = {d.load(i).tobytes() for d in made.values() for i in range(3)}
+    assert len(drawings) == 9
+    for count in (5, {"train": 5, "test": 3}, {**counts, "val": 0}):
+        assert SyntheticDigits("train", count=count).splits == ("train", "test")
+    # What was drawn before there was a val split is drawn alike.
+    for number, split in enumerate(("train", "test")):
+        wanted = draw_digit("1", np.random.default_rng([0, number, 1]))
+        assert np.array_equal(np.asarray(made[split].load(1))[..., 0], wanted)
+
+
 def test_smooth_goes_through_its_points_and_keeps_corners() -> None:
     points = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
     line = smooth(points)
@@ -93,7 +108,8 @@ def test_smooth_goes_through_its_points_and_keeps_corners() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"split": "val"}, "train or test"),
+        ({"split": "dev"}, "train, test, val"),
+        ({"split": "val", "count": {"train": 5, "test": 5}}, "count of at least 1"),
         ({"size": 4}, "8 or more"),
         ({"count": 0}, "count of at least 1"),
         ({"seed": -1}, "seed of at least 0"),

@@ -4,6 +4,7 @@ import itertools
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from rich.progress import Progress
 from torch import nn
 
 from stargan.contracts import RegionImages, UserError
-from stargan.data.synthetic_faces import SPACES, SyntheticFaces
+from stargan.data.face_drawing import draw_face
+from stargan.data.face_person import draw_person
+from stargan.data.splits import splits_of
+from stargan.data.synthetic_faces import SPACES, SyntheticFaces, embedded_faces
 
 KINDS = tuple(SPACES)
 
@@ -46,6 +50,24 @@ def test_any_size(size: int | tuple[int, int], cache: Path) -> None:
     assert faces.load(0).size == (width, height)
     assert faces.load(0).mode == "RGB"
     assert faces.regions(0).shape == (5, height, width)
+
+
+def test_a_val_split_is_there_where_it_has_a_number(cache: Path) -> None:
+    counts = {"train": 5, "val": 4, "test": 3}
+    make = partial(embedded_faces, size=16, cache_dir=cache)
+    for labels in (None, ["Male"]):
+        made = {split: make(split=split, labels=labels, count=counts) for split in counts}
+        assert {split: len(faces) for split, faces in made.items()} == counts
+        assert all(splits_of(faces) == ("train", "val", "test") for faces in made.values())
+    drawings = {faces.load(i).tobytes() for faces in made.values() for i in range(3)}
+    assert len(drawings) == 9
+    for count in (5, {"train": 5, "test": 3}, {**counts, "val": 0}):
+        assert splits_of(make(split="train", count=count)) == ("train", "test")
+    # What was drawn before there was a val split is drawn alike.
+    for number, split in enumerate(("train", "test")):
+        person, look = draw_person(np.random.default_rng([0, number, 0, 1]), "attributes")
+        wanted = np.asarray(draw_face(person, look, (16, 16)))
+        assert np.array_equal(np.asarray(made[split].load(1)), wanted)
 
 
 def test_labels_are_possible_and_balanced(cache: Path) -> None:
@@ -100,7 +122,8 @@ def test_impossible_counterfactuals(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ({"split": "val"}, "split 'val'"),
+        ({"split": "dev"}, "split 'dev'"),
+        ({"split": "val", "count": {"train": 4, "test": 4}}, "count"),
         ({"split": "train", "kind": "faces"}, "kind of drawn faces 'faces'"),
         ({"split": "train", "size": 8}, "8x8"),
         ({"split": "train", "count": 0}, "count"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stargan import Translator
 from stargan.contracts import UserError
@@ -82,6 +83,23 @@ def test_all_formats_give_the_same(tmp_path: Path, name: str) -> None:
         "README.md",
     }
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_program_of_the_docs_needs_onnxruntime_alone(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    program = next(part for part in text.split("```python\n") if "onnxruntime" in part[:100])
+    (tmp_path / "example.py").write_text(program.partition("```")[0], encoding="utf-8")
+    source = write_export(tmp_path / "g.safetensors", settings(FACES, MOODS, crop=34))
+    make(source, tmp_path / "m.onnx")
+    picture = photo()
+    picture.save(tmp_path / "in.png")
+    for wish in ("Blond_Hair", "sad"):
+        words = ["m.onnx", "in.png", wish, f"{wish}.png"]
+        subprocess.run([sys.executable, "example.py", *words], cwd=tmp_path, check=True)
+        with Image.open(tmp_path / f"{wish}.png") as made:
+            found = np.asarray(made, int)
+        expected = np.asarray(Translator.from_pretrained(source)(picture, wish), int)
+        assert np.abs(found - expected).mean() < 2
 
 
 @pytest.mark.slow

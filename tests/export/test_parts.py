@@ -84,6 +84,33 @@ def test_checkpoint_opens_with_its_average(tmp_path: Path, ema: int) -> None:
     assert all(torch.equal(v, discriminator[k]) for k, v in model.reader.state_dict().items())
 
 
+def test_a_checkpoint_says_where_the_tensors_of_its_networks_are(tmp_path: Path) -> None:
+    plain = settings()
+    path = write_checkpoint(tmp_path / "last.ckpt", plain, seed=3, ema=7)
+    loaded = torch.load(path, weights_only=True)
+    state = {
+        key.replace("ema.", "averages.generator."): value
+        for key, value in loaded["state_dict"].items()
+    }
+    # Whatever else is called like a network by chance is not looked at.
+    state["classifier.weight"] = torch.zeros(1)
+    tensors = {"generator": "averages.generator", "classifier": "discriminator"}
+    torch.save(
+        {"state_dict": state, "hyper_parameters": {"export": plain, "tensors": tensors}}, path
+    )
+    model = open_model(path)
+    for name, seed in (("generator", 7), ("classifier", 3)):
+        network = tiny_networks(plain, seed)[0 if name == "generator" else 1]
+        wanted = network.state_dict()
+        assert all(torch.equal(v, wanted[k]) for k, v in parts_of(model)[name].state_dict().items())
+    tensors["generator"] = "nowhere"
+    torch.save(
+        {"state_dict": state, "hyper_parameters": {"export": plain, "tensors": tensors}}, path
+    )
+    with pytest.raises(UserError, match=r"'nowhere\.\*'.*do not fit"):
+        open_model(path)
+
+
 def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> None:
     plain = settings()
     exported = write_export(tmp_path / "generator.safetensors", plain, seed=1)
