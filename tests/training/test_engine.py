@@ -276,8 +276,8 @@ class Weights(pl.Callback):
         self.b: list[float] = []
 
     def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
-        self.a.append(float(module.method.a.weight))
-        self.b.append(float(module.method.b.weight))
+        self.a.append(module.method.a.weight.item())
+        self.b.append(module.method.b.weight.item())
 
 
 def test_rates_follow_the_schedule_except_where_an_update_has_its_own() -> None:
