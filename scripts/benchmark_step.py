@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stargan.training.engine import Engine
 from torch import Tensor, nn
 
 from stargan import __version__
@@ -40,6 +39,7 @@ from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import autograd_gradient, gradient_penalty
 from stargan.losses.reconstruction import reconstruction_loss
 from stargan.methods.stargan import StarGAN
+from stargan.training.engine import Engine
 from stargan.writing import write_whole
 
 LABELS = JointLabelSpace(

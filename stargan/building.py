@@ -258,7 +258,9 @@ def resolve(target: Any, kind: Kind, trust: Trust = TYPED, where: str = "") -> C
         raise UserError(f"{subject}{words}") from error
     if not hasattr(there, last):
         known = [key for key in vars(there) if not key.startswith("_")]
-        words = f"the {kind.name} '{target}' is not in '{module}'.{did_you_mean(nearest(last, known))}"
+        words = (
+            f"the {kind.name} '{target}' is not in '{module}'.{did_you_mean(nearest(last, known))}"
+        )
         raise UserError(f"{subject}{unknown + _nearest(kind, name) if ours else words}")
     found = getattr(there, last)
     home = str(getattr(found, "__module__", ""))

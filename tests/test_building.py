@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from stargan.callbacks.base import CALLBACK
+from stargan.checkpoints import METHOD, build_method
 from torch import nn
 
 from stargan import building, configs, networks
 from stargan.building import TYPED, check_arguments, from_file, resolve
-from stargan.callbacks.base import CALLBACK
-from stargan.checkpoints import METHOD, build_method
 from stargan.contracts import UserError
 from stargan.data import DATASET
 from stargan.losses.adversarial import LOSS, adversarial_loss

@@ -73,7 +73,9 @@ class Dropout(nn.Dropout):
 
     def forward(self, image: Tensor) -> Tensor:
         """Any shape; values that stay are divided by ``1 - p``."""
-        if not self.training or not self.p or image.device.type != "cpu":
+        on_cpu = image.device.type == "cpu"
+        # torch.compile knows the ordinary form and has no graph for this one.
+        if not self.training or not self.p or not on_cpu or torch.compiler.is_compiling():
             return super().forward(image)
         # All 64 bits: without bounds the highest would be 0.
         bits = torch.empty(-(-image.numel() // 4), dtype=torch.int64).random_(-(2**63), None)

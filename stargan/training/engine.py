@@ -266,7 +266,7 @@ class Engine(pl.LightningModule):
 
     def state(self) -> dict[str, Any]:
         """See ``STATE``."""
-        return {name: getattr(self, name) for name in STATE}
+        return {name: getattr(self, name) for name in STATE} | {"counts": dict(self.counts)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of ``state``.
@@ -292,16 +292,26 @@ def check_phases(method: Method, groups: dict[str, Any], phases: tuple[Phase, ..
     """Refuse what a method's author got wrong, at once and by name.
 
     Raises:
-        ValueError: an update of an unknown group, a network that is none, a phase without end
-            before the last.
+        ValueError: no phase, an unknown group, a network that is none, an interval below 1, a
+            phase without end before the last.
     """
     for name, group in groups.items():
-        for attribute in group.networks:
+        averaged = [attribute for a in group.averages for attribute in (a.kept, a.of)]
+        for attribute in (*group.networks, *averaged):
             if not isinstance(getattr(method, attribute, None), nn.Module):
                 raise ValueError(f"group {name}: {attribute} is no network of the method.")
+    if not phases:
+        raise ValueError("the method has no phase.")
     for phase in phases:
-        unknown = [u.group for u in phase.updates if u.group not in groups]
+        owner = [phase.shared_by] if phase.shared_by else []
+        unknown = [
+            name for name in (*(u.group for u in phase.updates), *owner) if name not in groups
+        ]
         if unknown:
             raise ValueError(f"phase {phase.name}: {unknown[0]} is no group of the method.")
+        for update in phase.updates:
+            for name, every in {"every": update.every, **update.lazy}.items():
+                if every < 1:
+                    raise ValueError(f"phase {phase.name}: {name}={every} must be 1 at least.")
     if any(phase.until is None for phase in phases[:-1]):
         raise ValueError("only the last phase may be without an end.")

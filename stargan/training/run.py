@@ -154,6 +154,7 @@ def check(config: Plain) -> None:
         "log.sample_rows": config["log"]["sample_rows"],
         "method.n_critic": config["method"].get("n_critic", 1),
     }
+    positive |= {f"method.{k}": v for k, v in config["method"].items() if k.endswith("_every")}
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
         if trainer["max_steps"] != config["method"]["max_steps"]:

@@ -37,4 +37,5 @@ def lr_factor(name: str, step: int, max_steps: int, time_used: float = 0.0) -> f
     if name == "late":
         left = min(1 - step / max_steps, 1 - time_used)
         return min(1.0, max(left, 0.0) / 0.3)
-    return 1.0 - 1e-5 * max(step // 1000 - (max_steps - 100_000) // 1000, 0)
+    first = max(max_steps - 100_000, 0)
+    return 1.0 - 1e-5 * max(step // 1000 - first // 1000, 0)

@@ -33,17 +33,18 @@ def words(folder: Path, run: Path, *more: str) -> list[str]:
 
 def test_it_learns_is_tested_and_kept(class_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    cli.run(words(class_folder, run))
+    every = ["log.every_n_steps=20", "log.test_every_n_steps=20"]
+    cli.run(words(class_folder, run, *every, "trainer.max_steps=40"))
     judge = open_judge(run / "classifier.safetensors")
     assert judge.labels.names == ("blue", "green", "red")
     colours = torch.tensor([[-0.7, -0.5, 0.6], [-0.7, 0.5, -0.5], [0.6, -0.6, -0.7]])
     image = colours[:, :, None, None].expand(3, 3, 32, 32)
     assert torch.equal(judge.read(image, 0), torch.eye(3))
     rows = read_terms(run / "metrics.csv")
-    assert [r["step"] for r in rows] == [10, 20]
+    assert [r["step"] for r in rows] == [20, 40]
     assert rows[-1]["test/balanced"] == rows[-1]["test/accuracy/red"] == 1
     report = (run / "report.md").read_text(encoding="utf-8")
-    assert "Test split: 9 images, after 20 steps" in report
+    assert "Test split: 9 images, after 40 steps" in report
     assert "| **red** | 0 | 0 | 3 |" in report
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     figure = {r["step"]: r["test/balanced"] for r in rows}
