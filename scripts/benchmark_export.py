@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from stargan import networks
-from stargan.contracts import Plain
+from stargan.errors import Plain
 from stargan.export import Parts, conditional, describe, open_model, open_parts, save_export
 from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model

@@ -114,14 +114,14 @@ class Plain:
         """One training step."""
         adversarial = adversarial_loss("wgan")
         lambda_cls, lambda_rec, lambda_gp = self.weights
-        image, label, source, target, draws = batch
+        image, label, dataset, target, draws = batch
         real_score, logits = self.discriminator(image)
-        fake = self.generator(image, LABELS.condition(target, source))
+        fake = self.generator(image, LABELS.condition(target, dataset))
         fake_score = self.score(fake.detach())
         gradient_of = partial(autograd_gradient, self.score)
         terms = {
             "D/adv": adversarial.d_loss(real_score, fake_score),
-            "D/cls": domain_loss(logits, label, source, LABELS),
+            "D/cls": domain_loss(logits, label, dataset, LABELS),
             "D/gp": gradient_penalty(gradient_of, image, fake, draws["alpha"]),
         }
         loss = terms["D/adv"] + lambda_cls * terms["D/cls"] + lambda_gp * terms["D/gp"]
@@ -129,11 +129,11 @@ class Plain:
 
         self.step += 1
         if self.step % self.n_critic == 0:
-            fake = self.generator(image, LABELS.condition(target, source))
+            fake = self.generator(image, LABELS.condition(target, dataset))
             score, logits = self.discriminator(fake)
-            cycled = self.generator(fake, LABELS.condition(label, source))
+            cycled = self.generator(fake, LABELS.condition(label, dataset))
             terms["G/adv"] = adversarial.g_loss(score)
-            terms["G/cls"] = domain_loss(logits, target, source, LABELS)
+            terms["G/cls"] = domain_loss(logits, target, dataset, LABELS)
             terms["G/rec"] = reconstruction_loss(cycled, image)
             loss = terms["G/adv"] + lambda_cls * terms["G/cls"] + lambda_rec * terms["G/rec"]
             self.update(loss, self.optimizers[0])
@@ -154,7 +154,7 @@ def make_batch(size: int, rows: int, device: torch.device) -> Batch:
     return Batch(
         image=image.to(device),
         label=label.to(device),
-        source=torch.zeros(rows, dtype=torch.long, device=device),
+        dataset=torch.zeros(rows, dtype=torch.long, device=device),
         target=label[torch.randperm(rows)].to(device),
         draws={"alpha": torch.rand(rows).to(device)},
     )

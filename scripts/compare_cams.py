@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from stargan import cam, cli, configs, images
+from stargan import cli, configs, imaging
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.localisation import Case, locate_labels, summarise
-from stargan.judge import Judge, open_judge
+from stargan.judges import cam
+from stargan.judges.judge import Judge, open_judge
+from stargan.judges.localisation import Case, locate_labels, summarise
 from stargan.metrics.classification import reading
 from stargan.tasks.evaluate import evaluation_data
 
@@ -58,8 +59,8 @@ TEST = 1000
 def counts(train: int, test: int) -> list[str]:
     """How many faces of each kind."""
     return [
-        f"data.{source}.count.{split}={count}"
-        for source in ("attributes", "expressions")
+        f"data.{dataset}.count.{split}={count}"
+        for dataset in ("attributes", "expressions")
         for split, count in (("train", train), ("test", test))
     ]
 
@@ -91,7 +92,7 @@ def compare(folder: Path, more: list[str]) -> list[str]:
     config = configs.compose("train", [*SETTINGS, *more])
     data = evaluation_data(config["data"], next(iter(judges.values())))
     with_maps = {n: j for n, j in judges.items() if hasattr(j.network, "maps")}
-    images.save_png(side_by_side(with_maps, data), folder / "maps.png")
+    imaging.save_png(side_by_side(with_maps, data), folder / "maps.png")
     classified = [
         "| network | parameters | maps | hair | Male | Young | expressions |",
         "|---|---:|---|---:|---:|---:|---:|",
@@ -170,13 +171,13 @@ def side_by_side(judges: dict[str, Judge], data: DataModule) -> Image.Image:
             picture = Image.fromarray(pixels)
             row = [picture]
             for judge in judges.values():
-                maps = cam.label_maps(judge, images.to_tensor(picture)[None], relative=True)
+                maps = cam.label_maps(judge, imaging.to_tensor(picture)[None], relative=True)
                 own = judge.column(space, label)
                 heat = cam.enlarge(maps[:, own], data.image_size)[0]
                 row.append(cam.overlay(picture, cam.normalise(heat)))
             rows.append(row)
             sides.append(label)
-    return images.grid(rows, ["input", *judges], sides, 1)
+    return imaging.grid(rows, ["input", *judges], sides, 1)
 
 
 def main() -> None:

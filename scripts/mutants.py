@@ -108,7 +108,7 @@ class Mutant:
         file: of the module, below the repository.
         number: which of the module's mutants.
         line: where.
-        source: that line, without its margin.
+        dataset: that line, without its margin.
         change: ``old -> new``.
         again: how many mutants of the same line and change come before it.
     """
@@ -116,7 +116,7 @@ class Mutant:
     file: str
     number: int
     line: int
-    source: str
+    dataset: str
     change: str
     again: int
 
@@ -349,8 +349,8 @@ def mutants_of(file: str, text: str) -> list[Mutant]:
     for number, (node, new) in enumerate(changes(text)[1]):
         line = getattr(node, "lineno", 1)
         words = " ".join(f"{ast.unparse(node)} -> {ast.unparse(new)}".split())
-        source = lines[line - 1].strip()
-        made.append(Mutant(file, number, line, source, words, seen[line, words]))
+        dataset = lines[line - 1].strip()
+        made.append(Mutant(file, number, line, dataset, words, seen[line, words]))
         seen[line, words] += 1
     return made
 
@@ -614,7 +614,7 @@ def table(tried: Sequence[tuple[Mutant, str]], equal: dict[tuple[str, str, str],
         whole[mutant.file] += 1
         killed[mutant.file] += bool(by)
         if not by:
-            why = equal.get((mutant.file, mutant.source, mutant.change))
+            why = equal.get((mutant.file, mutant.dataset, mutant.change))
             same[mutant.file] += why is not None
             (survivors if why is None else excused).append(
                 f"  {mutant}" + (f"   ({why})" if why is not None else "")
@@ -668,7 +668,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tried = results(chosen, given.results, given.fresh, given.jobs, given.spare)
     equal = equal_mutants()
     print("\n".join(table(tried, equal)))
-    real = [by for m, by in tried if by or (m.file, m.source, m.change) not in equal]
+    real = [by for m, by in tried if by or (m.file, m.dataset, m.change) not in equal]
     share = sum(map(bool, real)) / max(len(real), 1)
     if share < ENOUGH:
         print(f"mutants: {share:.1%} killed, {ENOUGH:.0%} wanted", file=sys.stderr)

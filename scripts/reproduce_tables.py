@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stargan import cli, configs
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.training import checkpoints
 
 

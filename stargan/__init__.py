@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stargan.inference import Translator
-    from stargan.sampler import Sampler
+    from stargan.inference.sampler import Sampler
+    from stargan.inference.translator import Translator
 
 __version__ = "0.1.0"
 __all__ = ["Sampler", "Translator", "__version__"]
@@ -20,11 +20,11 @@ __all__ = ["Sampler", "Translator", "__version__"]
 def __getattr__(name: str) -> Any:
     # Late, so that `stargan --help` does not pay for torch.
     if name == "Translator":
-        from stargan.inference import Translator
+        from stargan.inference.translator import Translator
 
         return Translator
     if name == "Sampler":
-        from stargan.sampler import Sampler
+        from stargan.inference.sampler import Sampler
 
         return Sampler
     raise AttributeError(f"module 'stargan' has no attribute {name!r}")

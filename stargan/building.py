@@ -30,11 +30,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.hints import did_you_mean, nearest, nearest_key
 
 PACKAGE = "stargan"
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "stargan.data.synthetic_faces": "stargan.data.drawn.faces",
+    "stargan.data.synthetic_digits": "stargan.data.drawn.digits",
+}
 """Dotted names that files of earlier versions say, and what they are now: objects or modules with
 all that is in them."""
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from stargan import __version__, configs
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.help import HELP, TASKS, help_text, listing
 from stargan.hints import did_you_mean, nearest
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stargan import building
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.hints import did_you_mean, nearest, nearest_key
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,15 +11,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from stargan.imaging.regions import Region
     from stargan.labels import JointLabelSpace, LabelSpace
-    from stargan.regions import Region
-
-
-class UserError(Exception):
-    """Something the user can mend. The message is one sentence: what, where, what to do.
-
-    The command line prints the message alone and exits with 2; nobody sees a traceback.
-    """
 
 
 class Batch(NamedTuple):
@@ -32,15 +25,15 @@ class Batch(NamedTuple):
         image: ``(B, C, H, W)``; C is 3, or 1 where ``data.channels=1`` asks for grey. uint8 on the
             way to the device, float in [-1, 1] from there on.
         label: ``(B, L)`` float in {0, 1}, ``L`` the size of the joint label space; zero outside
-            the slice of the row's source.
-        source: ``(B,)`` int64, index of the row's label space in the joint label space.
+            the slice of the row's dataset.
+        dataset: ``(B,)`` int64, index of the row's label space in the joint label space.
         target: ``(B, L)`` float, the labels that the row's translation is asked for.
         draws: random numbers by the names of ``Feed.draws``.
     """
 
     image: Tensor
     label: Tensor
-    source: Tensor
+    dataset: Tensor
     target: Tensor
     draws: dict[str, Tensor]
 
@@ -63,11 +56,11 @@ class Stratum(NamedTuple):
     """A set of training images from which every batch takes ``batch_size`` rows.
 
     Attributes:
-        source: index of the data set.
+        dataset: index of the data set.
         where: label names of that data set and the value, 0 or 1, that an image must have.
     """
 
-    source: int
+    dataset: int
     where: Mapping[str, int]
 
 
@@ -78,7 +71,7 @@ class TargetRule(Protocol):
         self,
         labels: JointLabelSpace,
         label: NDArray[np.float32],
-        source: NDArray[np.int64],
+        dataset: NDArray[np.int64],
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """Labels ``(B, L)`` and data sets ``(B,)`` of a batch to target labels ``(B, L)``."""
@@ -175,10 +168,3 @@ class Translate(Protocol):
             Images of the same shape.
         """
         ...
-
-
-Edits = Mapping[str, float]
-"""Label name to a value in [-1, 1], see ``labels.way``: 1 set, 0 cleared, else part of the way."""
-
-Plain = dict[str, Any]
-"""Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""

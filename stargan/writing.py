@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 
 @contextmanager

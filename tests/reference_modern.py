@@ -139,12 +139,12 @@ def augmented(image: Tensor, draws: Tensor) -> Tensor:
 
 
 def judged(
-    discriminate: nn.Module, image: Tensor, label: Tensor, source: Tensor, spaces: Sequence[Space]
+    discriminate: nn.Module, image: Tensor, label: Tensor, dataset: Tensor, spaces: Sequence[Space]
 ) -> tuple[Tensor, Tensor]:
     """Realness + sum of (2y - 1) logit over the row's own labels, and the logits."""
     score, logits = discriminate(image)
     totals = []
-    for s, z, y, i in zip(score, logits, label, source.tolist(), strict=True):
+    for s, z, y, i in zip(score, logits, label, dataset.tolist(), strict=True):
         for k in range(spaces[i].start, spaces[i].stop):
             s = s + (z[k] if y[k] > 0.5 else -z[k])
         totals.append(s)
@@ -155,13 +155,13 @@ def classifier_step(
     discriminator: nn.Module,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     draws: Tensor,
     spaces: Sequence[Space],
 ) -> Step:
     """The warm-up: the domain loss of augmented real images. ``draws`` (B, 5)."""
     _, logits = discriminator(augmented(image, draws))
-    cls = classification(logits, label, source, spaces)
+    cls = classification(logits, label, dataset, spaces)
     return _step({"D/cls": cls, "D/total": cls}, discriminator)
 
 
@@ -170,7 +170,7 @@ def discriminator_step(
     discriminator: nn.Module,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     target: Tensor,
     draws: Tensor,
     r1_draws: Tensor | None,
@@ -181,24 +181,24 @@ def discriminator_step(
 
     ``draws`` (2B, 5) for real and fake; ``r1_draws`` (B, 5), None in a step without R1.
     """
-    fake = generator(image, condition(target, source, spaces)).detach()
+    fake = generator(image, condition(target, dataset, spaces)).detach()
     real_score, logits = judged(
-        discriminator, augmented(image, draws[: len(image)]), label, source, spaces
+        discriminator, augmented(image, draws[: len(image)]), label, dataset, spaces
     )
     fake_score, _ = judged(
-        discriminator, augmented(fake, draws[len(image) :]), target, source, spaces
+        discriminator, augmented(fake, draws[len(image) :]), target, dataset, spaces
     )
     losses = {
         "D/adv": torch.log(1 + torch.exp(-real_score)).mean()
         + torch.log(1 + torch.exp(fake_score)).mean(),
-        "D/cls": classification(logits, label, source, spaces),
+        "D/cls": classification(logits, label, dataset, spaces),
     }
     total = losses["D/adv"] + weights["lambda_cls"] * losses["D/cls"]
     if r1_draws is not None:
         norms = []
         for i, x in enumerate(augmented(image, r1_draws)):
             x = x.unsqueeze(0).requires_grad_()
-            score, _ = judged(discriminator, x, label[i : i + 1], source[i : i + 1], spaces)
+            score, _ = judged(discriminator, x, label[i : i + 1], dataset[i : i + 1], spaces)
             (slope,) = torch.autograd.grad(score.sum(), x, create_graph=True)
             norms.append((slope**2).sum())
         losses["D/r1"] = torch.stack(norms).mean() / 2
@@ -211,7 +211,7 @@ def generator_step(
     discriminator: nn.Module,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     target: Tensor,
     draws: Tensor,
     cycle: bool,
@@ -219,13 +219,13 @@ def generator_step(
     weights: Mapping[str, float],
 ) -> Step:
     """The score, some classification, the size of the change; with ``cycle`` the way back too."""
-    fake = generator(image, condition(target, source, spaces))
-    score, logits = judged(discriminator, augmented(fake, draws), target, source, spaces)
+    fake = generator(image, condition(target, dataset, spaces))
+    score, logits = judged(discriminator, augmented(fake, draws), target, dataset, spaces)
     change = fake - image
     grey = (change[:, 0:1] + change[:, 1:2] + change[:, 2:3]) / 3
     losses = {
         "G/adv": torch.log(1 + torch.exp(-score)).mean(),
-        "G/cls": classification(logits, target, source, spaces),
+        "G/cls": classification(logits, target, dataset, spaces),
         "G/colour": ((change - grey) ** 2).mean(),
         "G/grey": (grey**2).mean(),
         "G/change": change.abs().mean(),
@@ -238,7 +238,7 @@ def generator_step(
         + weights["lambda_sparse"] * losses["G/change"]
     )
     if cycle:
-        back = generator(fake, condition(label, source, spaces))
+        back = generator(fake, condition(label, dataset, spaces))
         losses["G/rec"] = ((back - image) ** 2).mean()
         total = total + weights["rec_every"] * weights["lambda_rec"] * losses["G/rec"]
     return _step({**losses, "G/total": total}, generator)

@@ -105,12 +105,12 @@ def copy_parameters(origin: nn.Module, copy: nn.Module) -> None:
             p.copy_(q)
 
 
-def condition(label: Tensor, source: Tensor, spaces: Sequence[Space]) -> Tensor:
+def condition(label: Tensor, dataset: Tensor, spaces: Sequence[Space]) -> Tensor:
     """Equation (7): [c_1, ..., c_n, m], row by row; one data set alone needs no mask."""
     if len(spaces) == 1:
         return label
     rows = []
-    for row, i in zip(label, source.tolist(), strict=True):
+    for row, i in zip(label, dataset.tolist(), strict=True):
         known = torch.zeros_like(row)
         known[spaces[i].start : spaces[i].stop] = row[spaces[i].start : spaces[i].stop]
         mask = torch.zeros(len(spaces), dtype=row.dtype)
@@ -120,11 +120,11 @@ def condition(label: Tensor, source: Tensor, spaces: Sequence[Space]) -> Tensor:
 
 
 def classification(
-    logits: Tensor, label: Tensor, source: Tensor, spaces: Sequence[Space]
+    logits: Tensor, label: Tensor, dataset: Tensor, spaces: Sequence[Space]
 ) -> Tensor:
     """Equations (2) and (3), row by row: -log D_cls(c | x), divided by the batch."""
     total = logits.new_zeros(())
-    for z, y, i in zip(logits, label, source.tolist(), strict=True):
+    for z, y, i in zip(logits, label, dataset.tolist(), strict=True):
         z, y = z[spaces[i].start : spaces[i].stop], y[spaces[i].start : spaces[i].stop]
         if spaces[i].categorical:
             total = total - torch.log_softmax(z, dim=0)[y.argmax()]
@@ -139,7 +139,7 @@ def discriminator_step(
     discriminator: nn.Module,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     target: Tensor,
     alpha: Tensor,
     spaces: Sequence[Space],
@@ -148,16 +148,16 @@ def discriminator_step(
 ) -> Step:
     """The losses of equation (5) with (8), and the discriminator's gradients.
 
-    ``image`` (B, 3, H, W), ``label`` and ``target`` (B, L), ``source`` (B,), ``alpha`` (B,), the
+    ``image`` (B, 3, H, W), ``label`` and ``target`` (B, L), ``dataset`` (B,), ``alpha`` (B,), the
     share of the real image in each row. Losses: D/adv, D/gp, D/cls (raw) and D/total (weighed).
     """
     generate: Generate = generator
     discriminate: Discriminate = discriminator
-    fake = generate(image, condition(target, source, spaces))
+    fake = generate(image, condition(target, dataset, spaces))
     real_score, real_logits = discriminate(image)
     fake_score, _ = discriminate(fake)
     adv = -(real_score.mean() - fake_score.mean())
-    cls = classification(real_logits, label, source, spaces)
+    cls = classification(real_logits, label, dataset, spaces)
 
     norms = []
     for x, y, a in zip(image, fake.detach(), alpha, strict=True):
@@ -177,7 +177,7 @@ def generator_step(
     discriminator: nn.Module,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     target: Tensor,
     spaces: Sequence[Space],
     lambda_cls: float = 1.0,
@@ -190,11 +190,11 @@ def generator_step(
     """
     generate: Generate = generator
     discriminate: Discriminate = discriminator
-    fake = generate(image, condition(target, source, spaces))
+    fake = generate(image, condition(target, dataset, spaces))
     score, logits = discriminate(fake)
     adv = -score.mean()
-    cls = classification(logits, target, source, spaces)
-    rec = (image - generate(fake, condition(label, source, spaces))).abs().mean()
+    cls = classification(logits, target, dataset, spaces)
+    rec = (image - generate(fake, condition(label, dataset, spaces))).abs().mean()
     total = adv + lambda_cls * cls + lambda_rec * rec
     losses = {"G/adv": adv, "G/cls": cls, "G/rec": rec, "G/total": total}
     return Step(_detached(losses), _gradients(total, generator))

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from stargan.contracts import Batch, Feed
+from stargan.data.draws import draw_numbers
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.methods.dcgan import DCGAN
 from stargan.methods.stargan import StarGAN
 from stargan.methods.stargan_modern import StarGANModern
-from stargan.targets import draw_numbers
 from stargan.training.engine import Engine
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
@@ -99,7 +99,7 @@ def complete(
     of: Method | JointLabelSpace,
     image: Tensor,
     label: Tensor,
-    source: Tensor,
+    dataset: Tensor,
     *,
     seed: int = 0,
     step: int = 0,
@@ -112,26 +112,26 @@ def complete(
     target = label
     if feed.targets is not None:
         rng = np.random.default_rng([seed, 1, step])
-        target = torch.from_numpy(feed.targets(labels, label.numpy(), source.numpy(), rng))
+        target = torch.from_numpy(feed.targets(labels, label.numpy(), dataset.numpy(), rng))
     numbers = draw_numbers(feed.draws, len(image), [seed, 2, step])
     draws = {name: torch.from_numpy(one) for name, one in numbers.items()}
-    return Batch(image, label, source, target, draws)
+    return Batch(image, label, dataset, target, draws)
 
 
 def make_batch(of: Method | JointLabelSpace, size: int = 6, seed: int = 0, step: int = 0) -> Batch:
     """Noise as images of the method's size (or of 32 pixels), rows of each data set in turn."""
     labels = of.labels if isinstance(of, Method) else of
     image = of.image if isinstance(of, Method) else image_of(of, 32)
-    source = torch.arange(size) % len(labels.spaces)
+    dataset = torch.arange(size) % len(labels.spaces)
     label = torch.zeros(size, labels.size)
-    for i, s in enumerate(source.tolist()):
+    for i, s in enumerate(dataset.tolist()):
         space, first = labels.spaces[s], labels.slices[s].start
         label[i, first + i // 2 % min(3, space.size)] = 1
         for k in range(3, space.size):
             label[i, first + k] = float(i % (k - 1) == 0)
     rng = np.random.default_rng([seed, 0, step])
     pixels = rng.random((size, image["channels"], *image["size"]), dtype=np.float32)
-    return complete(of, torch.from_numpy(pixels * 2 - 1), label, source, seed=seed, step=step)
+    return complete(of, torch.from_numpy(pixels * 2 - 1), label, dataset, seed=seed, step=step)
 
 
 def make_engine(method: Method, **settings: Any) -> Engine:

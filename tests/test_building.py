@@ -16,8 +16,8 @@ from torch import nn
 
 from stargan import building, configs, networks
 from stargan.building import TYPED, check_arguments, from_file, resolve
-from stargan.contracts import UserError
 from stargan.data import DATASET
+from stargan.errors import UserError
 from stargan.losses.adversarial import LOSS, adversarial_loss
 from stargan.networks import NETWORK
 from stargan.networks.classifier import SmallClassifier
@@ -84,7 +84,7 @@ def test_every_configuration_names_what_is_there() -> None:
         ("stargan.networks.stargan.UserError", NETWORK, "is no network of"),
         ("stargan.networks.blocks.check_image_size", NETWORK, "a subclass of Module"),
         ("stargan.callbacks.base.build_callbacks", CALLBACK, "a subclass of RunCallback"),
-        ("stargan.data.synthetic_faces.default_cache", DATASET, "annotated to return one"),
+        ("stargan.data.drawn.faces.default_cache", DATASET, "annotated to return one"),
         ("stargan.data.datamodule.DataModule", DATASET, "annotated to return one"),
         ("stargan.losses.adversarial.hinge_d", LOSS, "is no adversarial loss"),
         ("no_such_package.Net", NETWORK, "no module 'no_such_package': install"),
@@ -205,7 +205,7 @@ def test_unknown_arguments_name_the_nearest() -> None:
 
 
 def test_a_maker_travels_to_workers() -> None:
-    described = {"_target_": "stargan.data.synthetic_digits.SyntheticDigits", "count": 20}
+    described = {"_target_": "stargan.data.drawn.digits.SyntheticDigits", "count": 20}
     maker = building.maker(described, DATASET, where="data.digits")
     assert len(pickle.loads(pickle.dumps(maker))(split="test")) == 20
     with pytest.raises(UserError, match=r"data\.digits: .* takes no setting 'splt'"):

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan import cam, images
-from stargan.contracts import UserError
-from stargan.judge import Judge
+from stargan import imaging
+from stargan.errors import UserError
+from stargan.imaging.regions import Box, box_of
+from stargan.judges import cam
+from stargan.judges.judge import Judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.networks.gap import AlexNet
-from stargan.regions import Box, box_of
 
 FACES = LabelSpace(("red", "green"), name="faces")
 MOODS = LabelSpace(("happy", "sad", "angry"), categorical=True, name="moods")
@@ -86,7 +87,7 @@ def test_a_map_without_evidence_stays_empty() -> None:
     assert cam.localise(maps) == [None, None, None]
     image = torch.rand(3, 8, 8) * 2 - 1
     untouched = np.asarray(cam.overlay(image, shown[0]))
-    assert np.array_equal(untouched, np.asarray(images.to_pil(image)))
+    assert np.array_equal(untouched, np.asarray(imaging.to_pil(image)))
 
 
 def test_normalised_maps_reach_one_and_hide_what_speaks_against() -> None:

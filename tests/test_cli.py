@@ -11,7 +11,7 @@ import yaml
 
 from stargan import cli, configs
 from stargan.configs import Key
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.help import OFTEN, listing
 
 

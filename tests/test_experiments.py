@@ -44,14 +44,14 @@ def test_every_experiment_runs(
     folders = {"celeba": celeba_folder, "rafd": class_folder, "folder": class_folder}
     if "mnist" in config["data"]["use"]:
         folders["mnist"] = write_files(tmp_path)
-    for source in config["data"]["use"]:
-        if source == "celeba":
+    for dataset in config["data"]["use"]:
+        if dataset == "celeba":
             words.append("labels=[Black_Hair,Blond_Hair,Male]")
-        if source in folders:
-            key = "data.root" if "data.root" in keys else f"data.{source}.root"
-            words.append(f"{key}={folders[source]}")
+        if dataset in folders:
+            key = "data.root" if "data.root" in keys else f"data.{dataset}.root"
+            words.append(f"{key}={folders[dataset]}")
         else:
-            words += [f"data.{source}.count.train=40", f"data.{source}.count.test=20"]
+            words += [f"data.{dataset}.count.train=40", f"data.{dataset}.count.test=20"]
     run = tmp_path / "run"
     cli.run(["train", *words, f"run_dir={run}"])
     saved = checkpoints.load(checkpoints.newest(run))["hyper_parameters"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stargan.configs import compose
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.hints import did_you_mean, nearest, nearest_key
 from stargan.labels import unknown_label
 

@@ -9,19 +9,13 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from stargan.contracts import UserError
-from stargan.images import (
-    crop_resize,
-    grid,
-    image_files,
-    open_image,
-    save_animation,
-    save_png,
-    to_float,
-    to_pil,
-    to_tensor,
-    to_uint8,
-)
+from stargan.errors import UserError
+from stargan.imaging.decode import open_image
+from stargan.imaging.files import image_files
+from stargan.imaging.framing import crop_resize
+from stargan.imaging.saving import save_animation, save_png
+from stargan.imaging.sheet import grid
+from stargan.imaging.tensors import to_float, to_pil, to_tensor, to_uint8
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image.Image:

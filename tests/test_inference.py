@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import Framing, Model, conditional
 from stargan.export.rules import Conditional
-from stargan.images import crop_resize, to_pil, to_tensor
-from stargan.inference import Translator
+from stargan.imaging.framing import crop_resize
+from stargan.imaging.tensors import to_pil, to_tensor
+from stargan.inference.translator import Translator
 from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import FACES, MOODS, photo, settings, write_export
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from stargan import networks
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import describe, reads, save_export
-from stargan.judge import Judge, open_judge
+from stargan.judges.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import FACES, MOODS, settings, write_export
 

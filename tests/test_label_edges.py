@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, unknown_label
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
@@ -157,13 +157,13 @@ def test_joint_spaces_are_equal_when_their_spaces_are() -> None:
 
 def test_expand_and_known() -> None:
     assert JOINT.expand(torch.ones(2, 1, 3), 1).tolist() == [[[0] * 5 + [1] * 3]] * 2
-    source = torch.tensor([1, 0, 1])
-    assert JOINT.known(source).tolist() == [
+    dataset = torch.tensor([1, 0, 1])
+    assert JOINT.known(dataset).tolist() == [
         [False] * 5 + [True] * 3,
         [True] * 5 + [False] * 3,
         [False] * 5 + [True] * 3,
     ]
-    condition = JOINT.condition(torch.full((3, 8), 0.5, dtype=torch.float64), source)
+    condition = JOINT.condition(torch.full((3, 8), 0.5, dtype=torch.float64), dataset)
     assert condition.dtype == torch.float64
     assert condition[1].tolist() == [0.5] * 5 + [0] * 3 + [1, 0]
 

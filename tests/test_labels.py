@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, match, parse_edits, way
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stargan import Sampler
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import open_model
-from stargan.sampler import between
+from stargan.inference.sampler import between
 from stargan.training import checkpoints
 from tests.rig import make_dcgan
 from tests.tiny import FACES, settings, write_export

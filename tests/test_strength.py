@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stargan import images
+from stargan import imaging
 from stargan.export import Model
-from stargan.inference import Translator
+from stargan.inference.translator import Translator
 from stargan.labels import JointLabelSpace, way
 from stargan.tasks.translate import translate
 from stargan.web.controls import KEEP, Setting, edits_from
@@ -67,7 +67,7 @@ def test_a_wish_is_one_target(
     translator(picture, {name: value})
     translator(picture, f"{name}={value:g}")
     assert len(told) == 2
-    images.save_png(picture, tmp_path / "in" / "a.png")
+    imaging.save_png(picture, tmp_path / "in" / "a.png")
     words = {"model": path, "input": tmp_path / "in", "output": tmp_path / "out", "device": "cpu"}
     translate({**words, "to": f"{name}={value:g}"})
     assert len(told) == 3

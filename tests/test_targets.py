@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from stargan.contracts import Draw, TargetRule, UserError
+from stargan.contracts import Draw, TargetRule
+from stargan.data.draws import draw_numbers
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace
-from stargan.targets import Edited, Permuted, change_one, draw_numbers
+from stargan.labels.targets import Edited, Permuted, change_one
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
 FACES = LabelSpace([*HAIR, "Male", "Young"], [HAIR], name="faces")
@@ -29,9 +31,9 @@ def rng(seed: int = 0) -> np.random.Generator:
 def batch(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Possible labels of both data sets in a mixed order; some faces have no hair colour."""
     draw = rng(seed)
-    source = draw.integers(2, size=count)
+    dataset = draw.integers(2, size=count)
     label = np.zeros((count, JOINT.size), dtype=np.float32)
-    for row, number in zip(label, source, strict=True):
+    for row, number in zip(label, dataset, strict=True):
         if number == 0:
             hair = draw.integers(4)
             if hair < 3:
@@ -39,21 +41,21 @@ def batch(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.in
             row[3:5] = draw.integers(2, size=2)
         else:
             row[5 + draw.integers(3)] = 1
-    return label, source
+    return label, dataset
 
 
 def outcomes(
-    labels: JointLabelSpace, row: torch.Tensor, source: int
+    labels: JointLabelSpace, row: torch.Tensor, dataset: int
 ) -> dict[tuple[int, ...], float]:
     """The chance of each target that changes one thing, counted out with ``LabelSpace.flip``."""
-    space, part = labels.spaces[source], labels.slices[source]
+    space, part = labels.spaces[dataset], labels.slices[dataset]
     groups = list(dict.fromkeys(space.group_of(name) for name in space.names))
     found: Counter[tuple[int, ...]] = Counter()
     for group in groups:
         absent = [n for n in group if row[part][space.index(n)] < 0.5]
         names = absent if len(group) > 1 else list(group)
         for name in names:
-            target = labels.expand(space.flip(row[part], name), source)
+            target = labels.expand(space.flip(row[part], name), dataset)
             found[tuple(int(v) for v in target)] += 1 / len(groups) / len(names)
     return dict(found)
 
@@ -70,26 +72,26 @@ def probability(seen: Counter[tuple[int, ...]], chances: dict[tuple[int, ...], f
 def test_nothing_impossible_is_asked_for_and_nothing_leaks(share: float) -> None:
     rule: TargetRule = Permuted(share)
     for seed in range(200):
-        label, source = batch(16, seed)
+        label, dataset = batch(16, seed)
         before = label.copy()
-        target = rule(JOINT, label, source, rng(seed))
+        target = rule(JOINT, label, dataset, rng(seed))
         assert target.dtype == np.float32
         assert target.shape == label.shape
         assert (label == before).all()
         assert set(np.unique(target)) <= {0.0, 1.0}
         for number, (space, part) in enumerate(zip(JOINT.spaces, JOINT.slices, strict=True)):
-            own = target[source == number]
+            own = target[dataset == number]
             space.check(torch.from_numpy(own[:, part]))
             assert own.sum() == own[:, part].sum()
-        assert (rule(JOINT, label, source, rng(seed)) == target).all()
+        assert (rule(JOINT, label, dataset, rng(seed)) == target).all()
 
 
 def test_a_permutation_stays_within_the_data_set() -> None:
-    label, source = batch(64)
-    target = Permuted()(JOINT, label, source, rng())
+    label, dataset = batch(64)
+    target = Permuted()(JOINT, label, dataset, rng())
     assert (target != label).any()
     for number in (0, 1):
-        before, after = (sorted(t[source == number].tolist()) for t in (label, target))
+        before, after = (sorted(t[dataset == number].tolist()) for t in (label, target))
         assert before == after
 
 
@@ -99,34 +101,34 @@ def test_all_permutations_are_equally_likely() -> None:
     rows = [0, 2, 3, 6]  # The others are of another data set.
     label[rows, [0, 1, 2, 3]] = 1
     label[[1, 4, 5], [4, 5, 6]] = 1
-    source = np.array([0, 1, 0, 0, 1, 1, 0])
+    dataset = np.array([0, 1, 0, 0, 1, 1, 0])
     draw, seen = rng(), Counter[tuple[int, ...]]()
     for _ in range(6000):
-        target = Permuted()(space, label, source, draw)
+        target = Permuted()(space, label, dataset, draw)
         seen[tuple(int(i) for i in target[rows].argmax(1))] += 1
     assert probability(seen, dict.fromkeys(permutations(range(4)), 1 / 24)) > 1e-3
 
 
 def test_one_change_is_distributed_as_counted_out() -> None:
-    label, source = batch(16, 3)
-    assert {tuple(row[:3].tolist()) for row, s in zip(label, source, strict=True) if s == 0} >= {
+    label, dataset = batch(16, 3)
+    assert {tuple(row[:3].tolist()) for row, s in zip(label, dataset, strict=True) if s == 0} >= {
         (0.0, 0.0, 0.0)
     }
     draw = rng(1)
     seen = [Counter[tuple[int, ...]]() for _ in label]
     for _ in range(4000):
-        for counter, row in zip(seen, change_one(JOINT, label, source, draw), strict=True):
+        for counter, row in zip(seen, change_one(JOINT, label, dataset, draw), strict=True):
             counter[tuple(int(v) for v in row)] += 1
-    for counter, row, number in zip(seen, torch.from_numpy(label), source.tolist(), strict=True):
+    for counter, row, number in zip(seen, torch.from_numpy(label), dataset.tolist(), strict=True):
         assert probability(counter, outcomes(JOINT, row, number)) > 1e-4
 
 
 def test_the_share_of_changes() -> None:
     # All rows are alike, so that a permutation changes nothing.
     label = np.tile(JOINT.expand(FACES.encode(["Blond_Hair", "Male"]), 0).numpy(), (5000, 1))
-    source = np.zeros(5000, dtype=np.int64)
+    dataset = np.zeros(5000, dtype=np.int64)
     for share in (0.0, 0.25, 1.0):
-        target = Permuted(share)(JOINT, label, source, rng())
+        target = Permuted(share)(JOINT, label, dataset, rng())
         changed = (target != label).any(1).mean()
         assert abs(changed - share) < (0.02 if 0 < share < 1 else 1e-9)
 
@@ -165,26 +167,26 @@ def test_batches_that_are_too_small_for_a_permutation() -> None:
 
 
 def test_edits_are_those_of_the_label_space() -> None:
-    label, source = batch(32)
+    label, dataset = batch(32)
     rule: TargetRule = Edited({"Blond_Hair": 1, "Male": 0, "moods.sad": 1})
-    target = rule(JOINT, label, source, rng())
-    for row, before, number in zip(target, torch.from_numpy(label), source.tolist(), strict=True):
+    target = rule(JOINT, label, dataset, rng())
+    for row, before, number in zip(target, torch.from_numpy(label), dataset.tolist(), strict=True):
         edits = {"Blond_Hair": 1, "Male": 0} if number == 0 else {"sad": 1}
         assert row.tolist() == JOINT.edit(before, number, edits).tolist()
-    only = Edited({"Male": 1})(JOINT, label, source, rng())
-    assert (only[source == 1] == label[source == 1]).all()
-    assert (only[source == 0, 3] == 1).all()
+    only = Edited({"Male": 1})(JOINT, label, dataset, rng())
+    assert (only[dataset == 1] == label[dataset == 1]).all()
+    assert (only[dataset == 0, 3] == 1).all()
     for edits, words in (({"male": 1}, "Male"), ({"happy": 0.0}, "without a class")):
         with pytest.raises(UserError, match=words):
-            Edited(edits)(JOINT, label, source, rng())
+            Edited(edits)(JOINT, label, dataset, rng())
 
 
 @pytest.mark.parametrize("rule", [Permuted(0.5), Edited({"Male": 1})])
 def test_rules_travel(rule: TargetRule) -> None:
-    label, source = batch(16)
+    label, dataset = batch(16)
     again = pickle.loads(pickle.dumps(rule))
     assert again == rule
-    assert (again(JOINT, label, source, rng()) == rule(JOINT, label, source, rng())).all()
+    assert (again(JOINT, label, dataset, rng()) == rule(JOINT, label, dataset, rng())).all()
 
 
 DRAWS = {"alpha": Draw(shape=(1, 1, 1)), "noise": Draw("normal", (8,), repeat=2), "one": Draw()}

@@ -20,7 +20,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from stargan import Translator, building, cli, configs
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import open_parts
 from stargan.export.onnx import save_onnx
 from stargan.export.pt2 import save_pt2
@@ -123,7 +123,7 @@ def test_the_data_set_of_a_strangers_model(here: Path, target: str) -> None:
 
 
 def test_a_function_of_this_package_is_no_data_set(here: Path) -> None:
-    for target in ("stargan.cli.main", "stargan.data.synthetic_faces.default_cache"):
+    for target in ("stargan.cli.main", "stargan.data.drawn.faces.default_cache"):
         data = {**DATA, "attributes": {"_target_": target, "crop": None}}
         model = write_export(here / "m.safetensors", settings() | {"training": {"data": data}})
         message = refused(here, "evaluate", f"model={model}", f"output={here / 'out'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.writing import append, whole, write_whole
 
 

@@ -10,9 +10,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from stargan.contracts import Plain
 from stargan.data.datamodule import DataModule
-from stargan.judge import Judge
+from stargan.errors import Plain
+from stargan.judges.judge import Judge
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.metrics.classification import Confusion, Reading, reading, scores

@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.table import Table
 
 from stargan import building
-from stargan.contracts import Plain
-from stargan.data.synthetic_faces import is_drawn
+from stargan.data.drawn.faces import is_drawn
+from stargan.errors import Plain
 from stargan.evaluation.figures import Row, figures
-from stargan.evaluation.judge import judge_of_faces
-from stargan.evaluation.test_set import TestSet
-from stargan.evaluation.translate_set import judge_instruments, translate_set
+from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.measure import judge_instruments, translate_set
 from stargan.export import open_model
+from stargan.judges.drawn import judge_of_faces
 from stargan.methods.base import Translation
 from stargan.training.callback import Run, RunCallback
 
@@ -93,9 +93,9 @@ class EmbeddedJudge(RunCallback):
         }
 
 
-def score_table(source: str, rows: list[Row]) -> Table:
+def score_table(dataset: str, rows: list[Row]) -> Table:
     """The figures for the terminal."""
-    shown = Table(title=f"translations of held-out faces: {source}", title_justify="left")
+    shown = Table(title=f"translations of held-out faces: {dataset}", title_justify="left")
     for column in ("label", "judged right", "others kept", "change outside", "change inside"):
         shown.add_column(column, justify="left" if column == "label" else "right")
     for row in rows:

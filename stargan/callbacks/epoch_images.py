@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from PIL import Image
 from torch import Tensor
 
-from stargan import images
-from stargan.contracts import Plain
+from stargan import imaging
+from stargan.errors import Plain
 from stargan.methods.base import Sampling
 from stargan.networks.dcgan import draw_noise
 from stargan.training.callback import Run, RunCallback
@@ -78,7 +78,7 @@ class EpochImages(RunCallback):
     def save(self, module: Engine, name: str) -> None:
         """Write the picture of this step."""
         self.latest = self.folder / name
-        images.save_png(square(sampled(module, self.noise)), self.latest)
+        imaging.save_png(square(sampled(module, self.noise)), self.latest)
         self.saved_step = module.step
 
     def animate(self) -> None:
@@ -87,7 +87,7 @@ class EpochImages(RunCallback):
         if not paths:
             return
         frames = [Image.open(path) for path in thin_out(paths, FRAMES)]
-        images.save_animation(
+        imaging.save_animation(
             frames, self.folder / "animation.gif", 0.3 if len(frames) < 30 else 0.1
         )
 
@@ -115,7 +115,7 @@ def square(image: Tensor) -> Image.Image:
     """``(N, C, H, W)`` in [-1, 1], N a square number, as a square sheet."""
     side = round(len(image) ** 0.5)
     rows = [list(row) for row in image.cpu().split(side)]
-    return images.grid(rows, [""] * side)
+    return imaging.grid(rows, [""] * side)
 
 
 def thin_out(items: list[Any], count: int) -> list[Any]:

@@ -12,18 +12,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.contracts import Plain, UserError
-from stargan.data.synthetic_faces import is_drawn
+from stargan.data.drawn.faces import is_drawn
+from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import figures
-from stargan.evaluation.judge import judge_of_faces
-from stargan.evaluation.test_set import TestSet
-from stargan.evaluation.translate_set import (
-    Instruments,
-    Shards,
-    judge_instruments,
-    translate_set,
-)
-from stargan.judge import Judge, open_judge
+from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
+from stargan.judges.drawn import judge_of_faces
+from stargan.judges.judge import Judge, open_judge
 from stargan.methods.base import Method, Translation
 from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
@@ -207,11 +202,11 @@ class _Now:
         return self.method.translate(*given)
 
 
-def _faces(run: Run, source: str) -> Judge:
+def _faces(run: Run, dataset: str) -> Judge:
     """The judge of embedded faces, made if it must be."""
-    if not is_drawn(run.data.train[source].images):
+    if not is_drawn(run.data.train[dataset].images):
         raise UserError(
-            f"callbacks=evaluate on the images of '{source}' needs a judge: add "
+            f"callbacks=evaluate on the images of '{dataset}' needs a judge: add "
             "callbacks.evaluate.judge=RUN_OR_FILE of a classifier of its labels."
         )
-    return judge_of_faces(run.data, source, run.config["data"][source], run.console)
+    return judge_of_faces(run.data, dataset, run.config["data"][dataset], run.console)

@@ -16,8 +16,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stargan.contracts import Batch, Plain, UserError
-from stargan.evaluation.health import BY_NAME, Finding, Health, Row
+from stargan.contracts import Batch
+from stargan.errors import Plain, UserError
+from stargan.health.monitors import BY_NAME, Finding, Health, Row
 from stargan.methods.base import Translation
 from stargan.methods.gan import GAN
 from stargan.metrics.convergence import gradient_rms
@@ -292,10 +293,10 @@ def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
     """
     sums: dict[str, list[float]] = {}
     for i in range(len(method.labels.spaces)):
-        rows = batch.source == i
+        rows = batch.dataset == i
         if not rows.any():
             continue
-        image, label, source = (t[rows].to(method.device) for t in batch[:3])
+        image, label, dataset = (t[rows].to(method.device) for t in batch[:3])
         targets = torch.stack([t for _, t in method.labels.targets(label, i)])
         count, each = len(targets), torch.arange(len(image))
         # Neighbouring targets, another pair for each image; of a single label against unchanged.
@@ -305,7 +306,7 @@ def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
             image.repeat(3, 1, 1, 1),
             label.repeat(3, 1),
             torch.cat([label, first, second]),
-            source.repeat(3),
+            dataset.repeat(3),
         ).float()
         own, one, two = outputs.chunk(3)
         change = own - image

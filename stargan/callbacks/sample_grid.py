@@ -8,8 +8,9 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from stargan import images
-from stargan.contracts import Batch, Plain
+from stargan import imaging
+from stargan.contracts import Batch
+from stargan.errors import Plain
 from stargan.methods.base import Translation
 from stargan.training.callback import Run, RunCallback
 from stargan.training.engine import Engine
@@ -55,13 +56,13 @@ class SampleGrid(RunCallback):
         assert isinstance(method, Translation)
         self.latest = []
         for i, space in enumerate(method.labels.spaces):
-            rows = self.batch.source == i
+            rows = self.batch.dataset == i
             if not rows.any():
                 continue
             part = rows_of(self.batch, rows)
             suffix = f"_{space.name}" if len(method.labels.spaces) > 1 else ""
             path = self.folder / f"step_{module.step:08d}{suffix}.png"
-            images.save_png(sample_grid(method, part, i), path)
+            imaging.save_png(sample_grid(method, part, i), path)
             self.latest.append(path)
 
     def report(self) -> list[str]:
@@ -75,17 +76,17 @@ class SampleGrid(RunCallback):
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
     """Some rows of a batch, without its random numbers."""
-    image, label, source, target, _ = batch
-    return Batch(image[rows], label[rows], source[rows], target[rows], {})
+    image, label, dataset, target, _ = batch
+    return Batch(image[rows], label[rows], dataset[rows], target[rows], {})
 
 
-def sample_grid(method: Translation, batch: Batch, source: int) -> Any:
+def sample_grid(method: Translation, batch: Batch, dataset: int) -> Any:
     """The sheet of one data set: input, each label, reconstruction by the original label."""
     image, label, index = (t.to(method.device) for t in batch[:3])
-    space = method.labels.spaces[source]
+    space = method.labels.spaces[dataset]
     columns: list[tuple[str, Tensor]] = [("input", image)]
     previous = label
-    for name, target in method.labels.targets(label, source):
+    for name, target in method.labels.targets(label, dataset):
         flips = len(space.group_of(name)) == 1
         title = f"{name} flipped" if flips else name
         columns.append((title, method.translate(image, label, target, index)))
@@ -94,5 +95,5 @@ def sample_grid(method: Translation, batch: Batch, source: int) -> Any:
     back = method.translate(last, previous, label, index)
     columns.append((f"{columns[-1][0]}, and back", back))
     rows = [[column[i].cpu() for _, column in columns] for i in range(len(image))]
-    own = [space.describe(row) for row in batch.label[:, method.labels.slices[source]]]
-    return images.grid(rows, [title for title, _ in columns], own)
+    own = [space.describe(row) for row in batch.label[:, method.labels.slices[dataset]]]
+    return imaging.grid(rows, [title for title, _ in columns], own)

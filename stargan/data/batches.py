@@ -16,19 +16,20 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from stargan.contracts import Batch, Feed, UserError
+from stargan.contracts import Batch, Feed
+from stargan.data.draws import draw_numbers
 from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import DRAWS, TARGETS, StepSampler
-from stargan.images import to_float
+from stargan.errors import UserError
+from stargan.imaging.tensors import to_float
 from stargan.labels import JointLabelSpace
-from stargan.targets import draw_numbers
 
 
 class StepBatches(Dataset[Batch | UserError]):
     """The batch of every training step, a function of the step and of what is given here.
 
     Args:
-        sources: the training images, in the order of the label spaces.
+        datasets: the training images, in the order of the label spaces.
         labels: of all of them.
         sampler: which images make the batch of a step, and the numbers that seed it.
         feed: which targets and random numbers come with them.
@@ -36,12 +37,12 @@ class StepBatches(Dataset[Batch | UserError]):
 
     def __init__(
         self,
-        sources: Sequence[PreparedImages],
+        datasets: Sequence[PreparedImages],
         labels: JointLabelSpace,
         sampler: StepSampler,
         feed: Feed,
     ) -> None:
-        self._sources = sources
+        self._datasets = datasets
         self._labels = labels
         self._sampler = sampler
         self._feed = feed
@@ -58,20 +59,20 @@ class StepBatches(Dataset[Batch | UserError]):
 
     def _make(self, step: int) -> Batch:
         requests = self._sampler.batch(step)
-        found = [(r, *self._sources[r.source].substitute(r.row)) for r in requests]
+        found = [(r, *self._datasets[r.dataset].substitute(r.row)) for r in requests]
         pixels = [array[:, ::-1] if r.flip else array for r, _, array in found]
-        image, label, source = stack(
-            pixels, [(r.source, i) for r, i, _ in found], self._sources, self._labels
+        image, label, dataset = stack(
+            pixels, [(r.dataset, i) for r, i, _ in found], self._datasets, self._labels
         )
         target, rule = label, self._feed.targets
         if rule is not None:
             rng = np.random.default_rng(self._sampler.key(TARGETS, step))
-            target = rule(self._labels, label, source, rng)
-        draws = draw_numbers(self._feed.draws, len(source), self._sampler.key(DRAWS, step))
+            target = rule(self._labels, label, dataset, rng)
+        draws = draw_numbers(self._feed.draws, len(dataset), self._sampler.key(DRAWS, step))
         return Batch(
             torch.from_numpy(image),
             torch.from_numpy(label),
-            torch.from_numpy(source),
+            torch.from_numpy(dataset),
             torch.from_numpy(target),
             {name: torch.from_numpy(numbers) for name, numbers in draws.items()},
         )
@@ -80,32 +81,32 @@ class StepBatches(Dataset[Batch | UserError]):
 def stack(
     pixels: Sequence[NDArray[np.uint8]],
     rows: Sequence[tuple[int, int]],
-    sources: Sequence[PreparedImages],
+    datasets: Sequence[PreparedImages],
     labels: JointLabelSpace,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-    """``(source, index)`` rows and their pixels as images ``(B, C, H, W)``, labels, sources."""
+    """``(dataset, index)`` rows and their pixels as images ``(B, C, H, W)``, labels, datasets."""
     height, width, channels = pixels[0].shape
     image = np.empty((len(pixels), channels, height, width), dtype=np.uint8)
     for place, array in zip(image, pixels, strict=True):
         place[...] = array.transpose(2, 0, 1)
-    source = np.array([s for s, _ in rows], dtype=np.int64)
+    dataset = np.array([s for s, _ in rows], dtype=np.int64)
     index = np.array([i for _, i in rows], dtype=np.int64)
     label = np.zeros((len(rows), labels.size), dtype=np.float32)
-    for number in np.unique(source):
-        of = source == number
-        label[of, labels.slices[number]] = sources[number].images.labels.numpy()[index[of]]
-    return image, label, source
+    for number in np.unique(dataset):
+        of = dataset == number
+        label[of, labels.slices[number]] = datasets[number].images.labels.numpy()[index[of]]
+    return image, label, dataset
 
 
 def still(
     pixels: Sequence[NDArray[np.uint8]],
     rows: Sequence[tuple[int, int]],
-    sources: Sequence[PreparedImages],
+    datasets: Sequence[PreparedImages],
     labels: JointLabelSpace,
 ) -> Batch:
     """A batch to look at: images as floats, the targets are the own labels, nothing random."""
-    image, label, source = map(torch.from_numpy, stack(pixels, rows, sources, labels))
-    return Batch(to_float(image), label, source, label, {})
+    image, label, dataset = map(torch.from_numpy, stack(pixels, rows, datasets, labels))
+    return Batch(to_float(image), label, dataset, label, {})
 
 
 def as_it_is(batch: Any) -> Any:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stargan.contracts import UserError
-from stargan.regions import Box
+from stargan.errors import UserError
+from stargan.imaging.regions import Box
 
 COLUMNS = {
     "image": ("image", "imageid", "imagename", "file", "filename", "name", "path"),

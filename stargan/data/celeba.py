@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from stargan.contracts import UserError
 from stargan.data.files import existing_folder
 from stargan.data.image_folder import FileImages, check_split
 from stargan.data.splits import splits_with
+from stargan.errors import UserError
 from stargan.labels import LabelSpace, unknown_label
 
 PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from stargan.contracts import Batch, Feed, LabeledImages, UserError
+from stargan.contracts import Batch, Feed, LabeledImages
 from stargan.data.batches import (
     StepBatches,
     StepLoader,
@@ -25,6 +25,7 @@ from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import StepSampler, balanced_choice, stratum_rows
 from stargan.data.splits import SPLITS, splits_of
 from stargan.data.subset import Subset
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, unknown_label
 
 _CACHE_BYTES = 2**30
@@ -36,12 +37,12 @@ class DataModule(pl.LightningDataModule):
     """Data sets by name, prepared alike, in batches of joint labels.
 
     Args:
-        sources: name to a callable that builds a data set (``contracts.LabeledImages``) given
+        datasets: name to a callable that builds a data set (``contracts.LabeledImages``) given
             ``split="train"`` or ``split="test"``, and ``split="val"`` where the training images
             have it in their attribute ``splits``.
         image_size: side in pixels or (height, width).
         batch_size: images per batch and process; with ``feed.strata`` of each stratum.
-        crop: side of the centre crop before resizing, one for all or by source name; None: the
+        crop: side of the centre crop before resizing, one for all or by dataset name; None: the
             largest of the right shape.
         flip: probability of a horizontal flip in training.
         num_workers: processes that load images; "auto": see ``count_workers``.
@@ -49,9 +50,9 @@ class DataModule(pl.LightningDataModule):
         on_error: "raise", or "skip" unreadable images (another one takes the place).
         cache: keep prepared images in memory: True, False, or "auto" when all fit into 1 GiB.
         channels: 3 for RGB, 1 for grey.
-        limit: only so many training images per source, spread over the labels; None: all.
+        limit: only so many training images per dataset, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
-        mixed: every batch takes its part from each source, see ``StepSampler``.
+        mixed: every batch takes its part from each dataset, see ``StepSampler``.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
         processes: how many share the images of an epoch.
@@ -62,9 +63,9 @@ class DataModule(pl.LightningDataModule):
         attempt: how often the run has gone back to an earlier step: each time other images, flips,
             targets and random numbers come from the same seed.
         start_method: how workers are started: fork, spawn, forkserver; None: as the platform does.
-        labels: the joint label space, one space per source in order.
-        train, test: ``PreparedImages`` by source name.
-        val: likewise, of the sources that have such a split.
+        labels: the joint label space, one space per dataset in order.
+        train, test: ``PreparedImages`` by dataset name.
+        val: likewise, of the datasets that have such a split.
         crops: the crop by the name of the label space, as exports record it.
 
     Raises:
@@ -79,7 +80,7 @@ class DataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        sources: Mapping[str, Callable[..., LabeledImages]],
+        datasets: Mapping[str, Callable[..., LabeledImages]],
         image_size: int | Sequence[int],
         batch_size: int = 16,
         crop: int | Mapping[str, int | None] | None = None,
@@ -97,17 +98,17 @@ class DataModule(pl.LightningDataModule):
         processes: int = 1,
     ) -> None:
         super().__init__()
-        if not sources:
-            raise UserError("no data set is given: name at least one under data.sources.")
+        if not datasets:
+            raise UserError("no data set is given: name at least one under data.datasets.")
         size = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2 or min(size) < 1:
             raise UserError(f"image_size={image_size} is neither a side nor (height, width).")
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: a batch has at least 1 image.")
-        if mixed and batch_size % len(sources):
+        if mixed and batch_size % len(datasets):
             raise UserError(
                 f"batch_size={batch_size} cannot be shared out evenly between "
-                f"{len(sources)} data sets: choose a multiple of {len(sources)}."
+                f"{len(datasets)} data sets: choose a multiple of {len(datasets)}."
             )
         if not 0 <= flip <= 1:
             raise UserError(f"flip={flip} is a probability: choose it from 0 to 1.")
@@ -126,10 +127,10 @@ class DataModule(pl.LightningDataModule):
         if channels not in (1, 3):
             raise UserError(f"channels={channels} is impossible: 3 for RGB, 1 for grey.")
         if isinstance(crop, Mapping):
-            unknown = next((name for name in crop if name not in sources), None)
+            unknown = next((name for name in crop if name not in datasets), None)
             if unknown is not None:
-                raise UserError(f"crop is given for '{unknown}', no source: {', '.join(sources)}.")
-        self._sources = dict(sources)
+                raise UserError(f"crop is given for '{unknown}', none of {', '.join(datasets)}.")
+        self._datasets = dict(datasets)
         self._crop = crop
         self.image_size = (int(size[0]), int(size[1]))
         self.batch_size = batch_size
@@ -156,7 +157,7 @@ class DataModule(pl.LightningDataModule):
         if self._ready:
             return
         built: dict[str, dict[str, LabeledImages]] = {split: {} for split in SPLITS}
-        for name, make in self._sources.items():
+        for name, make in self._datasets.items():
             built["train"][name] = make(split="train")
             for split in ("val", "test"):
                 if split == "test" or split in splits_of(built["train"][name]):
@@ -173,7 +174,7 @@ class DataModule(pl.LightningDataModule):
                 built["train"][name] = Subset(images, list(chosen))
         crops = {
             name: self._crop.get(name) if isinstance(self._crop, Mapping) else self._crop
-            for name in self._sources
+            for name in self._datasets
         }
         self.crops = {built["train"][name].space.name: crop for name, crop in crops.items()}
         count = sum(len(images) for split in built.values() for images in split.values())
@@ -223,10 +224,10 @@ class DataModule(pl.LightningDataModule):
         self._sampler(0, 1)
         least = getattr(self.feed.targets, "smallest_batch", 1)
         if self.feed.strata:
-            of = [stratum.source for stratum in self.feed.strata]
-            rows = self.batch_size * min(of.count(source) for source in of)
+            of = [stratum.dataset for stratum in self.feed.strata]
+            rows = self.batch_size * min(of.count(dataset) for dataset in of)
         else:
-            rows = self.batch_size // (len(self._sources) if self._mixed else 1)
+            rows = self.batch_size // (len(self._datasets) if self._mixed else 1)
         if rows < least:
             raise UserError(
                 f"batch_size={self.batch_size} gives {rows} of a data set in a batch: at least "
@@ -299,57 +300,57 @@ class DataModule(pl.LightningDataModule):
             self.attempt,
         )
 
-    def validation_batch(self, count_per_source: int) -> Batch:
+    def validation_batch(self, count_per_dataset: int) -> Batch:
         """Always the same test images, as balanced over the labels as they can be.
 
         Returns:
-            ``count_per_source`` rows of each source in turn, fewer where the split is smaller.
+            ``count_per_dataset`` rows of each dataset in turn, fewer where the split is smaller.
         """
         self.setup()
         pixels, rows = [], []
-        for s, source in enumerate(self.test.values()):
+        for s, dataset in enumerate(self.test.values()):
             found = 0
-            for i in balanced_choice(source.images.labels, self._seed):
-                array = source.pixels(i)
+            for i in balanced_choice(dataset.images.labels, self._seed):
+                array = dataset.pixels(i)
                 if array is None:
                     continue
                 pixels.append(array)
                 rows.append((s, i))
                 found += 1
-                if found == count_per_source:
+                if found == count_per_dataset:
                     break
             if not found:
-                source.substitute(0)  # Says that nothing can be read.
+                dataset.substitute(0)  # Says that nothing can be read.
         return still(pixels, rows, list(self.test.values()), self.labels)
 
-    def selection(self, source: str) -> tuple[str, PreparedImages]:
+    def selection(self, dataset: str) -> tuple[str, PreparedImages]:
         """The split whose images may choose the best step of a run, and its images.
 
         Returns:
-            "val" where the source has such a split, otherwise "test", whose figures flatter the
+            "val" where the dataset has such a split, otherwise "test", whose figures flatter the
             step that they have chosen.
         """
-        split = "val" if source in self.val else "test"
-        return split, self._split(source, split)
+        split = "val" if dataset in self.val else "test"
+        return split, self._split(dataset, split)
 
-    def test_batches(self, source: str, batch_size: int) -> Iterator[Batch]:
-        """A source's test split in order, see ``batches``."""
-        return self.batches(source, "test", batch_size)
+    def test_batches(self, dataset: str, batch_size: int) -> Iterator[Batch]:
+        """A dataset's test split in order, see ``batches``."""
+        return self.batches(dataset, "test", batch_size)
 
-    def batches(self, source: str, split: str, batch_size: int) -> Iterator[Batch]:
-        """A split of a source in order; unreadable images are left out when they are skipped.
+    def batches(self, dataset: str, split: str, batch_size: int) -> Iterator[Batch]:
+        """A split of a dataset in order; unreadable images are left out when they are skipped.
 
         Images are floats in [-1, 1], the targets are the own labels, and there are no draws. The
         region of a label in row ``i`` of the whole is
-        ``test[source].region(indices(source, "test")[i], label)``.
+        ``test[dataset].region(indices(dataset, "test")[i], label)``.
 
         Raises:
-            UserError: no such source, or it has no such split.
+            UserError: no such dataset, or it has no such split.
         """
-        prepared = self._split(source, split)
-        number = list(self.train).index(source)
+        prepared = self._split(dataset, split)
+        number = list(self.train).index(dataset)
         # The others are not asked for anything.
-        sources = [prepared] * len(self.train)
+        datasets = [prepared] * len(self.train)
         pixels: list[NDArray[np.uint8]] = []
         rows: list[tuple[int, int]] = []
         for i in range(len(prepared)):
@@ -358,23 +359,23 @@ class DataModule(pl.LightningDataModule):
                 pixels.append(array)
                 rows.append((number, i))
             if rows and (len(rows) == batch_size or i == len(prepared) - 1):
-                yield still(pixels, rows, sources, self.labels)
+                yield still(pixels, rows, datasets, self.labels)
                 pixels, rows = [], []
 
-    def test_indices(self, source: str) -> list[int]:
+    def test_indices(self, dataset: str) -> list[int]:
         """The indices of the images that ``test_batches`` gives, in the same order."""
-        return self.indices(source, "test")
+        return self.indices(dataset, "test")
 
-    def indices(self, source: str, split: str) -> list[int]:
+    def indices(self, dataset: str, split: str) -> list[int]:
         """The indices of the images that ``batches`` gives, in the same order."""
-        prepared = self._split(source, split)
+        prepared = self._split(dataset, split)
         if self._on_error == "raise":
             return list(range(len(prepared)))
         return [i for i in range(len(prepared)) if prepared.pixels(i) is not None]
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Unreadable images met so far, by source name."""
+        """Unreadable images met so far, by dataset name."""
         self.setup()
         return {
             name: sum(split[name].skipped for split in self._splits() if name in split)
@@ -382,7 +383,7 @@ class DataModule(pl.LightningDataModule):
         }
 
     def describe(self) -> list[str]:
-        """What there is: each label's index and count by source and split, and what is missing."""
+        """What there is: each label's index and count by dataset and split, and what is missing."""
         self.setup()
         lines = []
         for (name, train), part in zip(self.train.items(), self.labels.slices, strict=True):
@@ -417,14 +418,16 @@ class DataModule(pl.LightningDataModule):
         self.setup()
         return self.train, self.val, self.test
 
-    def _split(self, source: str, split: str) -> PreparedImages:
+    def _split(self, dataset: str, split: str) -> PreparedImages:
         by_split = dict(zip(SPLITS, self._splits(), strict=True))
-        if source not in self.train:
-            raise UserError(f"'{source}' is no source. {unknown_label(source, list(self.train))}")
-        if source not in by_split.get(split, {}):
-            known = [s for s, by_name in by_split.items() if source in by_name]
-            raise UserError(f"'{source}' has no split '{split}': choose {', '.join(known)}.")
-        return by_split[split][source]
+        if dataset not in self.train:
+            raise UserError(
+                f"'{dataset}' is no dataset. {unknown_label(dataset, list(self.train))}"
+            )
+        if dataset not in by_split.get(split, {}):
+            known = [s for s, by_name in by_split.items() if dataset in by_name]
+            raise UserError(f"'{dataset}' has no split '{split}': choose {', '.join(known)}.")
+        return by_split[split][dataset]
 
     def _place(self) -> tuple[int, int]:
         """This process's rank and the number of processes."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stargan.contracts import UserError
-from stargan.images import EXTENSIONS, natural_key
+from stargan.errors import UserError
+from stargan.imaging.decode import EXTENSIONS
+from stargan.imaging.files import natural_key
 
 
 def existing_folder(root: str | Path) -> Path:

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan.contracts import UserError
 from stargan.data.files import existing_folder, files_below, files_in, folders_in
 from stargan.data.region_files import RegionFiles, open_regions
 from stargan.data.splits import splits_with
-from stargan.images import open_image
+from stargan.errors import UserError
+from stargan.imaging.decode import open_image
+from stargan.imaging.regions import Region
 from stargan.labels import LabelSpace, unknown_label
-from stargan.regions import Region
 
 TEST_SHARE = 0.1
 _SPLIT_FOLDERS = {

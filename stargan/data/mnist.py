@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from stargan.contracts import UserError
 from stargan.data.files import existing_folder
+from stargan.errors import UserError
 from stargan.labels import LabelSpace, unknown_label
 
 KINDS = {

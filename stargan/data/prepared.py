@@ -1,4 +1,4 @@
-"""Images of one source as the networks see them: cropped, resized, kept in memory if they fit."""
+"""Images of one dataset as the networks see them: cropped, resized, kept in memory if they fit."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stargan.contracts import LabeledImages, RegionImages, UserError
-from stargan.images import crop_resize
-from stargan.regions import Region
+from stargan.contracts import LabeledImages, RegionImages
+from stargan.errors import UserError
+from stargan.imaging.framing import crop_resize
+from stargan.imaging.regions import Region
 
 _log = logging.getLogger(__name__)
 _KEPT, _UNREADABLE = 1, 2
 
 
 class PreparedImages:
-    """One split of one source, cropped and resized, kept in memory as far as allowed.
+    """One split of one dataset, cropped and resized, kept in memory as far as allowed.
 
     Args:
         images: the data set.

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan.contracts import UserError
 from stargan.data.files import existing_folder, files_in, folders_in
 from stargan.data.image_folder import (
     TEST_SHARE,
@@ -22,6 +21,7 @@ from stargan.data.image_folder import (
     labeled_by_class,
     split_names,
 )
+from stargan.errors import UserError
 from stargan.labels import LabelSpace, unknown_label
 from stargan.writing import write_whole
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from stargan.contracts import UserError
 from stargan.data.box_table import read_boxes
 from stargan.data.files import files_below
-from stargan.images import EXTENSIONS, upright_size
+from stargan.errors import UserError
+from stargan.imaging.decode import EXTENSIONS, upright_size
+from stargan.imaging.regions import Box, Region
 from stargan.labels import unknown_label
-from stargan.regions import Box, Region
 
 LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe", ".jp2")
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stargan.contracts import Stratum, UserError
+from stargan.contracts import Stratum
+from stargan.errors import UserError
 from stargan.labels import LabelSpace
 
 # Streams of random numbers that must not run in step with each other.
@@ -21,7 +22,7 @@ _ORDER, _BALANCE, _FLIP, TARGETS, DRAWS = range(5)
 class Request(NamedTuple):
     """One image of a batch to come."""
 
-    source: int
+    dataset: int
     row: int
     flip: bool
 
@@ -36,9 +37,9 @@ class Take(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pool:
-    """Images that batches take rows from: a source, or a stratum of it."""
+    """Images that batches take rows from: a dataset, or a stratum of it."""
 
-    source: int
+    dataset: int
     rows: NDArray[np.int64]
     cells: list[list[NDArray[np.int64]]] | None
     orders: dict[int, NDArray[np.int64]] = field(default_factory=dict)
@@ -48,8 +49,8 @@ class StepSampler:
     """Batches of requests, one per training step, each so many rows of one or several pools.
 
     Joint training takes the data sets in turn (paper, section 3.3): the batch of step ``t`` comes
-    from source ``t % number of sources``. Where the generator steps on every ``period``-th batch
-    and the two numbers have a common divisor, it would see the same sources for ever; there the
+    from dataset ``t % number of datasets``. Where the generator steps on every ``period``-th batch
+    and the two numbers have a common divisor, it would see the same datasets for ever; there the
     turn is shifted by one as soon as the pattern would repeat.
 
     Mixed, every batch takes its part from each of the data sets instead: what learns the statistics
@@ -66,8 +67,8 @@ class StepSampler:
     as frequent as common ones.
 
     Args:
-        labels: per source its ``(N, L)`` labels.
-        spaces: per source its label space.
+        labels: per dataset its ``(N, L)`` labels.
+        spaces: per dataset its label space.
         batch_size: images per batch and rank; with strata per stratum.
         max_steps: number of steps of the whole training; the sampler ends there.
         start_step: the first step to give, for a resume.
@@ -76,13 +77,13 @@ class StepSampler:
         balance: see above.
         rank, world_size: which process this is, of how many.
         period: discriminator steps per generator step.
-        mixed: see above; the batch size must be a multiple of the number of sources.
+        mixed: see above; the batch size must be a multiple of the number of datasets.
         strata: see above.
         attempt: how often the run has gone back to an earlier step: other numbers from the same
             seed. The epoch that it comes back to begins anew in another order.
 
     Raises:
-        UserError: a stratum of a source, label or value that does not exist, or without images.
+        UserError: a stratum of a dataset, label or value that does not exist, or without images.
     """
 
     def __init__(
@@ -108,9 +109,9 @@ class StepSampler:
         self._pools = []
         for stratum in strata or [Stratum(number, {}) for number in range(len(labels))]:
             rows = stratum_rows(stratum, labels, spaces)
-            number = stratum.source
+            number = stratum.dataset
             cells = label_cells(spaces[number], labels[number][rows]) if balance else None
-            # The cells of the pool's own rows, as rows of the source.
+            # The cells of the pool's own rows, as rows of the dataset.
             own = cells and [[rows[cell] for cell in group] for group in cells]
             self._pools.append(_Pool(number, rows, own))
         self._batch_size = batch_size
@@ -129,7 +130,7 @@ class StepSampler:
     def batch(self, step: int) -> list[Request]:
         """The requests of one step."""
         takes = self.takes(step)
-        rows = [(self._pools[t.pool].source, i) for t in takes for i in self._rows(*t)]
+        rows = [(self._pools[t.pool].dataset, i) for t in takes for i in self._rows(*t)]
         flips = self._rng(_FLIP, step, self._rank).random(len(rows)) < self._flip
         return [Request(*row, bool(f)) for row, f in zip(rows, flips, strict=True)]
 
@@ -140,14 +141,14 @@ class StepSampler:
             return [Take(pool, step, self._batch_size) for pool in range(count)]
         if self._mixed:
             return [Take(pool, step, self._batch_size // count) for pool in range(count)]
-        return [Take(self.source(step), step // count, self._batch_size)]
+        return [Take(self.dataset(step), step // count, self._batch_size)]
 
     def key(self, stream: int, step: int) -> list[int]:
         """What seeds another stream of random numbers for the batch of a step of this rank."""
         return [self._seed, stream, self._attempt, step, self._rank]
 
-    def source(self, step: int) -> int:
-        """The source whose turn a step is; each comes once in every round over all of them."""
+    def dataset(self, step: int) -> int:
+        """The dataset whose turn a step is; each comes once in every round over all of them."""
         count = len(self._pools)
         shift = step // lcm(self._period, count) if gcd(self._period, count) > 1 else 0
         return (step + shift) % count
@@ -191,18 +192,18 @@ class StepSampler:
 def stratum_rows(
     stratum: Stratum, labels: Sequence[Tensor], spaces: Sequence[LabelSpace]
 ) -> NDArray[np.int64]:
-    """The images of a stratum, as rows of its source.
+    """The images of a stratum, as rows of its dataset.
 
     Args:
-        labels: per source its ``(N, L)`` labels.
-        spaces: per source its label space.
+        labels: per dataset its ``(N, L)`` labels.
+        spaces: per dataset its label space.
 
     Raises:
-        UserError: a source, label or value that does not exist, or no image is like that.
+        UserError: a dataset, label or value that does not exist, or no image is like that.
     """
-    if not 0 <= stratum.source < len(spaces):
-        raise UserError(f"data set {stratum.source} does not exist: there are {len(spaces)}.")
-    space, table = spaces[stratum.source], labels[stratum.source].numpy() > 0.5
+    if not 0 <= stratum.dataset < len(spaces):
+        raise UserError(f"data set {stratum.dataset} does not exist: there are {len(spaces)}.")
+    space, table = spaces[stratum.dataset], labels[stratum.dataset].numpy() > 0.5
     fits = np.ones(len(table), dtype=bool)
     for name, value in stratum.where.items():
         if value not in (0, 1):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from stargan.contracts import LabeledImages, RegionImages
 from stargan.data.splits import splits_of
+from stargan.imaging.regions import Region
 from stargan.labels import LabelSpace
-from stargan.regions import Region
 
 
 class Subset:

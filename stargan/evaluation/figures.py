@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stargan.contracts import Plain
-from stargan.evaluation.test_set import TestSet, Wish
-from stargan.evaluation.translate_set import Records, Table
+from stargan.errors import Plain
+from stargan.evaluation.held_out import TestSet, Wish
+from stargan.evaluation.measure import Records, Table
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import Estimate, deal, jackknife_interval, mean_interval
 from stargan.metrics.classification import Confusion, reading

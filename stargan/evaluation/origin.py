@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stargan import building, configs
 from stargan.building import Packages
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export import open_model
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from stargan.contracts import Plain
+from stargan.errors import Plain
 from stargan.labels import JointLabelSpace
 
 _KINDS = {

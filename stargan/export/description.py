@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 from PIL import Image
 from torch import nn
 
-from stargan import images
-from stargan.contracts import Plain, UserError
+from stargan import imaging
+from stargan.errors import Plain, UserError
 from stargan.export.rules import NewerError, conditional, make_rule
 from stargan.labels import JointLabelSpace
 
@@ -47,7 +47,7 @@ PRODUCTS = {
 ROLES = {"translator": "translate", "sampler": "sample", "classifier": "read"}
 """The role that makes a model of a kind. A translator may also read."""
 RESIZE, RANGE = "bilinear", [-1, 1]
-"""How images become what the networks see, see ``images.frame`` and ``images.to_tensor``."""
+"""How images become what the networks see, see ``imaging.frame`` and ``imaging.to_tensor``."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Framing:
     crops: dict[str, int | None]
 
     def prepare(self, photo: Image.Image) -> Image.Image:
-        """A photo as the networks see it, see ``images.frame``."""
-        return images.frame(photo, self.size, self.crops.values())
+        """A photo as the networks see it, see ``imaging.frame``."""
+        return imaging.frame(photo, self.size, self.crops.values())
 
 
 class Checked(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from stargan.contracts import Plain
+from stargan.errors import Plain
 from stargan.export import hub
 from stargan.export.card import model_card
 from stargan.export.parts import save_export

@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Edits, UserError
+from stargan.errors import UserError
 from stargan.export.parts import Parts
 from stargan.export.rules import Rule
+from stargan.labels.edits import Edits
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

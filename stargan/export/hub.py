@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.writing import write_whole
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"

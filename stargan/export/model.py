@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export.description import Framing
 from stargan.export.parts import Parts
 from stargan.export.rules import Rule

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from stargan import building, networks
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export.description import describe, reads
 from stargan.export.parts import Parts, load_weights
 from stargan.export.rules import conditional

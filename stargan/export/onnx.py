@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export.description import check, parse
 from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model
@@ -180,14 +180,14 @@ def _feeds(photos: Tensor, parts: Parts) -> Iterator[dict[str, Any]]:
     labels = parts.labels
     draws = torch.Generator().manual_seed(0)
     for i in range(len(photos)):
-        for source, space in enumerate(labels.spaces):
+        for dataset, space in enumerate(labels.spaces):
             own = torch.zeros(1, space.size)
             if space.categorical:
                 own[0, int(torch.randint(space.size, (), generator=draws))] = 1
             else:
                 own = space.read(torch.randn(1, space.size, generator=draws))
-            label = labels.expand(own, source)
-            condition = labels.condition(label, torch.tensor([source]))
+            label = labels.expand(own, dataset)
+            condition = labels.condition(label, torch.tensor([dataset]))
             yield {"image": photos[i : i + 1].numpy(), "condition": condition.numpy()}
 
 

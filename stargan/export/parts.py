@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from stargan import building, networks
 from stargan.building import Packages, Trust
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, Framing, check, parse, without
 from stargan.export.rules import Rule, make_rule

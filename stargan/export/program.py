@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 SCHEMA = 8
 _WORDS = """

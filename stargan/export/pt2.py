@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export.description import check, parse
 from stargan.export.graph import Reading, Traced, examples, trace, translation
 from stargan.export.model import Model, find_device

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Edits, Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace
+from stargan.labels.edits import Edits
 
 
 class NewerError(UserError):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stargan import building
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.losses.precision import at_least_fp32
 
 

@@ -10,7 +10,7 @@ from stargan.labels import JointLabelSpace
 from stargan.losses.precision import at_least_fp32
 
 
-def domain_loss(logits: Tensor, label: Tensor, source: Tensor, labels: JointLabelSpace) -> Tensor:
+def domain_loss(logits: Tensor, label: Tensor, dataset: Tensor, labels: JointLabelSpace) -> Tensor:
     """How far the logits are from the labels that are known of each row.
 
     StarGAN (Choi et al. 2018), equations (2) and (3); section 3.3: in joint training only the
@@ -21,7 +21,7 @@ def domain_loss(logits: Tensor, label: Tensor, source: Tensor, labels: JointLabe
     Args:
         logits: ``(B, L)``, over all label spaces.
         label: ``(B, L)`` joint labels in [0, 1].
-        source: ``(B,)`` int64, the label space of each row.
+        dataset: ``(B,)`` int64, the label space of each row.
         labels: the label spaces.
 
     Returns:
@@ -37,5 +37,5 @@ def domain_loss(logits: Tensor, label: Tensor, source: Tensor, labels: JointLabe
             row = F.binary_cross_entropy_with_logits(
                 logits[:, part], label[:, part], reduction="none"
             ).sum(1)
-        total = torch.where(source == i, row, total)
+        total = torch.where(dataset == i, row, total)
     return total.mean()

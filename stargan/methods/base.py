@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from stargan import networks
-from stargan.contracts import Feed, Plain, UserError
+from stargan.contracts import Feed
+from stargan.errors import Plain, UserError
 from stargan.export import conditional, describe, reads, samples
 from stargan.labels import JointLabelSpace
 from stargan.losses.adversarial import Scale

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stargan.contracts import Batch, Draw, Feed, Plain, UserError
+from stargan.contracts import Batch, Draw, Feed
+from stargan.errors import Plain, UserError
 from stargan.export import open_parts, reads
 from stargan.export.parts import load_weights
 from stargan.losses.domain import domain_loss
@@ -84,7 +85,7 @@ class Classifier(Method):
         image = batch.image
         if self.augment:
             image = augmented(image, self.augment, batch.draws["augment"], batch.draws["grain"])
-        loss = domain_loss(self.classifier(image), batch.label, batch.source, self.labels)
+        loss = domain_loss(self.classifier(image), batch.label, batch.dataset, self.labels)
         return loss, {"C/cls": loss}
 
     def exported(self) -> dict[str, nn.Module]:

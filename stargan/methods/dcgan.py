@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Batch, Draw, Feed, Plain
+from stargan.contracts import Batch, Draw, Feed
+from stargan.errors import Plain
 from stargan.methods.base import Sampling, score_terms
 from stargan.methods.gan import GAN
 from stargan.methods.phases import Shared, Terms

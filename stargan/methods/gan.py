@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from stargan.contracts import Batch, Plain, UserError
+from stargan.contracts import Batch
+from stargan.errors import Plain, UserError
 from stargan.losses.adversarial import adversarial_loss
 from stargan.methods.base import Method, check_betas
 from stargan.methods.phases import Average, Group, Loss, Phase, Shared, Update

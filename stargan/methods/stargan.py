@@ -12,7 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Batch, Draw, Feed, Plain
+from stargan.contracts import Batch, Draw, Feed
+from stargan.errors import Plain
+from stargan.labels.targets import Permuted
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import (
     gradient_penalty,
@@ -23,7 +25,6 @@ from stargan.losses.reconstruction import reconstruction_loss
 from stargan.methods.base import Translation, score_terms
 from stargan.methods.gan import GAN
 from stargan.methods.phases import Shared, Terms
-from stargan.targets import Permuted
 
 
 class StarGAN(GAN, Translation):
@@ -88,7 +89,7 @@ class StarGAN(GAN, Translation):
 
     def fakes(self, batch: Batch) -> Shared:
         """The batch's images under the target labels."""
-        condition = self.labels.condition(batch.target, batch.source)
+        condition = self.labels.condition(batch.target, batch.dataset)
         return {"fake": self.generator(batch.image, condition)}
 
     def lazy_terms(self) -> dict[str, dict[str, int]]:
@@ -104,7 +105,7 @@ class StarGAN(GAN, Translation):
         real_score, fake_score = score.chunk(2)
         terms = {
             "D/adv": self.adversarial.d_loss(real_score, fake_score),
-            "D/cls": domain_loss(logits[: len(fake)], batch.label, batch.source, self.labels),
+            "D/cls": domain_loss(logits[: len(fake)], batch.label, batch.dataset, self.labels),
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
         gradient_of = partial(
@@ -123,10 +124,10 @@ class StarGAN(GAN, Translation):
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
         fake = shared["fake"]
         score, logits = self.discriminator(fake)
-        cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
+        cycled = self.generator(fake, self.labels.condition(batch.label, batch.dataset))
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, batch.target, batch.source, self.labels),
+            "G/cls": domain_loss(logits, batch.target, batch.dataset, self.labels),
             "G/rec": reconstruction_loss(cycled, batch.image),
         }
         loss = terms["G/adv"] + self.lambda_cls * terms["G/cls"] + self.lambda_rec * terms["G/rec"]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from stargan.contracts import Batch, Draw, Feed
+from stargan.labels.targets import Permuted
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import autograd_gradient, r1_penalty
 from stargan.losses.reconstruction import squared_reconstruction_loss
@@ -28,7 +29,6 @@ from stargan.methods.augment import AUGMENT_DRAWS, augment
 from stargan.methods.base import score_terms
 from stargan.methods.phases import Phase, Shared, Terms, Until, Update
 from stargan.methods.stargan import StarGAN
-from stargan.targets import Permuted
 
 
 class StarGANModern(StarGAN):
@@ -92,26 +92,26 @@ class StarGANModern(StarGAN):
         """R1 and the cycle are taken once in a while."""
         return {**super().lazy_terms(), "G": {"cycle": self.rec_every}}
 
-    def judge(self, image: Tensor, label: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, image: Tensor, label: Tensor, dataset: Tensor) -> tuple[Tensor, Tensor]:
         """The score of images AS images of these labels ``(B,)``, and the label logits.
 
         Realness plus what each label of the row's own data set says for it: its logit where the
         label is set, minus its logit where it is not.
         """
         score, logits = self.discriminator(image)
-        sign = (2 * label - 1) * self.labels.known(source).to(label)
+        sign = (2 * label - 1) * self.labels.known(dataset).to(label)
         return score + (sign * logits).sum(1), logits
 
-    def realness(self, label: Tensor, source: Tensor, image: Tensor) -> Tensor:
+    def realness(self, label: Tensor, dataset: Tensor, image: Tensor) -> Tensor:
         """``judge`` without logits, as a function of the image."""
-        return self.judge(image, label, source)[0]
+        return self.judge(image, label, dataset)[0]
 
     def classifier_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
         """The domain loss of augmented real images."""
         # Half of the numbers that D's two halves will need once there are fakes.
         draws = batch.draws["augment/D"][: len(batch.image)]
         _, logits = self.discriminator(augment(batch.image, draws))
-        loss = domain_loss(logits, batch.label, batch.source, self.labels)
+        loss = domain_loss(logits, batch.label, batch.dataset, self.labels)
         return loss, {"D/cls": loss}
 
     def discriminator_loss(
@@ -122,15 +122,15 @@ class StarGANModern(StarGAN):
         size = len(fake)
         image = augment(torch.cat([batch.image, fake]), batch.draws["augment/D"])
         label = torch.cat([batch.label, batch.target])
-        score, logits = self.judge(image, label, batch.source.repeat(2))
+        score, logits = self.judge(image, label, batch.dataset.repeat(2))
         terms = {
             "D/adv": self.adversarial.d_loss(score[:size], score[size:]),
-            "D/cls": domain_loss(logits[:size], batch.label, batch.source, self.labels),
+            "D/cls": domain_loss(logits[:size], batch.label, batch.dataset, self.labels),
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
         if r1:
             seen = augment(batch.image, batch.draws["augment/r1"])
-            realness = partial(self.realness, batch.label, batch.source)
+            realness = partial(self.realness, batch.label, batch.dataset)
             terms["D/r1"] = r1_penalty(partial(autograd_gradient, realness), seen)
             loss = loss + self.r1_every * self.lambda_r1 * terms["D/r1"]
         return loss, terms | score_terms(score[:size], score[size:])
@@ -141,12 +141,12 @@ class StarGANModern(StarGAN):
         """The score, a little classification, the size of the change, now and then a cycle."""
         fake = shared["fake"]
         seen = augment(fake, batch.draws["augment/G"])
-        score, logits = self.judge(seen, batch.target, batch.source)
+        score, logits = self.judge(seen, batch.target, batch.dataset)
         change = fake - batch.image
         grey = change.mean(1, keepdim=True)
         terms = {
             "G/adv": self.adversarial.g_loss(score),
-            "G/cls": domain_loss(logits, batch.target, batch.source, self.labels),
+            "G/cls": domain_loss(logits, batch.target, batch.dataset, self.labels),
             "G/colour": (change - grey).square().mean(),
             "G/grey": grey.square().mean(),
             "G/change": change.abs().mean(),
@@ -159,7 +159,7 @@ class StarGANModern(StarGAN):
             + self.lambda_sparse * terms["G/change"]
         )
         if cycle:
-            cycled = self.generator(fake, self.labels.condition(batch.label, batch.source))
+            cycled = self.generator(fake, self.labels.condition(batch.label, batch.dataset))
             terms["G/rec"] = squared_reconstruction_loss(cycled, batch.image)
             loss = loss + self.rec_every * self.lambda_rec * terms["G/rec"]
         return loss, terms

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from stargan.contracts import Plain
+from stargan.errors import Plain
 
 GROUPS = 20
 """Into how many groups the images are dealt for the jackknife."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import poly_mmd
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.metrics.bootstrap import GROUPS, Estimate, deal, jackknife_interval
 
 BLOCK = 1000

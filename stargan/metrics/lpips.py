@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 NAME = "LPIPS (AlexNet)"
 SMALLEST = 64

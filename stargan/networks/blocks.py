@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 
 def check_image_size(

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.blocks import check_image_size
 
 MEAN = (0.485, 0.456, 0.406)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 SLOPE = 0.3
 EPSILON = 1e-3

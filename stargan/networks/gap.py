@@ -19,7 +19,7 @@ from torchvision.models.googlenet import GoogLeNet
 from torchvision.models.vgg import cfgs as vgg_widths
 from torchvision.models.vgg import make_layers
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.blocks import check_image_size
 from stargan.networks.classifier import AsImageNet, GAPClassifier
 

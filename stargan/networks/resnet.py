@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.blocks import check_image_size
 from stargan.networks.classifier import AsImageNet, GAPClassifier
 

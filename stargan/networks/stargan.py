@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.blocks import ConditionedConv2d, check_image_size
 
 MOST_LAYERS = 6

@@ -11,18 +11,12 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from stargan import cam, images
-from stargan.contracts import Plain, UserError
+from stargan import imaging
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.localisation import (
-    HEADS,
-    Case,
-    Located,
-    by_label,
-    cells,
-    locate_labels,
-)
-from stargan.judge import Judge, open_judge
+from stargan.errors import Plain, UserError
+from stargan.judges import cam
+from stargan.judges.judge import Judge, open_judge
+from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
 from stargan.progress import Progress
 from stargan.tasks.evaluate import evaluation_data
 from stargan.tasks.translate import output_names
@@ -74,8 +68,8 @@ def chosen_labels(judge: Judge, words: Any) -> list[int]:
     names = words if isinstance(words, list) else str(words).split(",")
     found = []
     for name in names:
-        source, inner = judge.labels.locate(str(name).strip())
-        found.append(judge.labels.slices[source].start + judge.labels.spaces[source].index(inner))
+        dataset, inner = judge.labels.locate(str(name).strip())
+        found.append(judge.labels.slices[dataset].start + judge.labels.spaces[dataset].index(inner))
     return list(dict.fromkeys(found))
 
 
@@ -92,7 +86,7 @@ def titles(judge: Judge) -> list[str]:
 def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     """Write ``<stem>_<label>.png`` for each photo and label, and ``contact_sheet.png``."""
     labels = chosen_labels(judge, config["class"])
-    files = images.image_files(config["input"])
+    files = imaging.image_files(config["input"])
     heads = [titles(judge)[i] for i in labels]
     names = output_names(files, heads, taken=[SHEET])
     taken = {p.resolve() for p in files}
@@ -107,18 +101,18 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
         for file, outputs in zip(files, names, strict=True):
             progress.advance()
             try:
-                photo = images.open_image(file)
+                photo = imaging.open_image(file)
             except UserError:
                 if config["on_error"] == "raise":
                     raise
                 skipped.append(file.name)
                 continue
-            pixels = images.to_tensor(images.frame(photo, judge.size, judge.crops.values()))[None]
+            pixels = imaging.to_tensor(imaging.frame(photo, judge.size, judge.crops.values()))[None]
             maps = cam.enlarge(cam.label_maps(judge, pixels, relative=True)[0], large).cpu()
-            picture = images.frame(photo, large, judge.crops.values())
+            picture = imaging.frame(photo, large, judge.crops.values())
             row = [cam.overlay(picture, cam.normalise(maps[i])) for i in labels]
             for name, image in zip(outputs, row, strict=True):
-                images.save_png(image, output / name)
+                imaging.save_png(image, output / name)
             if len(rows) < SHEET_ROWS:
                 rows.append([picture, *row])
                 sides.append(f"{file.name} read as {read_words(judge, pixels)}")
@@ -128,7 +122,7 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
             f"none of the {len(files)} images of '{config['input']}' can be read: "
             "are they whole, and images at all?"
         )
-    images.save_png(images.grid(rows, ["input", *heads], sides, 1), output / SHEET)
+    imaging.save_png(imaging.grid(rows, ["input", *heads], sides, 1), output / SHEET)
     print(f"wrote {done * len(labels)} maps of {done} images to {output}")
     first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
     print(f"wrote {output / SHEET}{first}")
@@ -182,7 +176,7 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
         notes = left_out(located, len(prepared))
         picture = output / f"localisation_{name}.png"
-        images.save_png(examples(judge, data, name, cases, share), picture)
+        imaging.save_png(examples(judge, data, name, cases, share), picture)
         region = f"The region of a label is {about}."
         lines += ["", f"## {name}", "", " ".join([region, *notes]), "", *table(rows)]
         lines += ["", f"![{name}]({picture.name})"]
@@ -245,7 +239,7 @@ def examples(
         assert array is not None
         small = Image.fromarray(array)
         picture = small.resize(large[::-1], Image.Resampling.LANCZOS)
-        maps = cam.label_maps(judge, images.to_tensor(small)[None], relative=True)[0]
+        maps = cam.label_maps(judge, imaging.to_tensor(small)[None], relative=True)[0]
         row = [picture]
         for case in (c for c in cases if c.index == index):
             i = space.index(case.label)
@@ -270,4 +264,4 @@ def examples(
             row.append(shown)
         rows.append(row)
     heads = ["input", *["map, true boxes green, found box red"] * (max(map(len, rows)) - 1)]
-    return images.grid(rows, heads, None, 1)
+    return imaging.grid(rows, heads, None, 1)

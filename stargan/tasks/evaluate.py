@@ -14,26 +14,27 @@ from torch import nn
 
 from stargan import __version__
 from stargan.building import Packages
-from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.data.drawn.faces import is_drawn
 from stargan.data.region_files import fingerprint
-from stargan.data.synthetic_faces import is_drawn
+from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import figures
-from stargan.evaluation.judge import judge_of_faces
+from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
 from stargan.evaluation.origin import run_folder
-from stargan.evaluation.report import ModelResult, SourceResult, verdict, warnings, write_evaluation
-from stargan.evaluation.test_set import TestSet
-from stargan.evaluation.translate_set import (
-    Instruments,
-    Shards,
-    judge_instruments,
-    translate_set,
-)
-from stargan.evaluation.what_changed import pictures
 from stargan.export import Model, find_device, open_model
-from stargan.judge import Judge, open_judge
+from stargan.judges.drawn import judge_of_faces
+from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
 from stargan.progress import Progress
+from stargan.reports.evaluation import (
+    ModelResult,
+    SourceResult,
+    verdict,
+    warnings,
+    write_evaluation,
+)
+from stargan.reports.what_changed import pictures
 from stargan.training.metrics_log import read_terms
 from stargan.training.run import build_data
 
@@ -90,7 +91,7 @@ def main(config: Plain) -> list[ModelResult]:
             if model.size not in modules:
                 modules[model.size] = evaluation_data(config["data"], model)
             data = modules[model.size]
-            sources = []
+            datasets = []
             for name in data.test:
                 test = TestSet(data, name, model.labels, config["count"])
                 if name not in judges:
@@ -105,12 +106,12 @@ def main(config: Plain) -> list[ModelResult]:
                     )
                 if distance is not None:
                     tools = replace(tools, distance=distance, distance_name=lpips.NAME)
-                source = evaluate_source(subject, test, tools, output, config, console)
-                sources.append(source)
-                say(source, console)
+                dataset = evaluate_source(subject, test, tools, output, config, console)
+                datasets.append(dataset)
+                say(dataset, console)
             terms = run_terms(subject.path)
             results.append(
-                ModelResult(subject.name, str(subject.path), model.training, sources, terms)
+                ModelResult(subject.name, str(subject.path), model.training, datasets, terms)
             )
     except KeyboardInterrupt:
         console.print(f"what is measured is kept in {output}: the same command goes on.")
@@ -187,21 +188,21 @@ def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
     """
     plain = {**settings, "image_size": list(model.size), "limit": None, "balance": False}
     for name in plain["use"]:
-        source = dict(plain[name])
-        if "size" in source:
-            source["size"] = list(model.size)
-        if source.get("root", "") is None:
+        dataset = dict(plain[name])
+        if "size" in dataset:
+            dataset["size"] = list(model.size)
+        if dataset.get("root", "") is None:
             key = f"data.{name}.root" if len(plain["use"]) > 1 else "data.root"
             raise UserError(f"where are the images of '{name}'? Add {key}=FOLDER.")
         by_name = [s for s in model.labels.spaces if s.name == name]
         lone = by_name or (list(model.labels.spaces) if len(model.labels.spaces) == 1 else [])
-        if "labels" not in source:
+        if "labels" not in dataset:
             pass  # data=images: has none to choose from
         elif lone and not lone[0].categorical:
-            source["labels"] = list(lone[0].names)
+            dataset["labels"] = list(lone[0].names)
         elif lone:
-            source["labels"] = None  # Classes are matched by name, those that are missing said.
-        plain[name] = source
+            dataset["labels"] = None  # Classes are matched by name, those that are missing said.
+        plain[name] = dataset
     data = build_data({"data": plain, "seed": 0})
     data.setup()
     return data
@@ -210,7 +211,7 @@ def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
 def own_judge(
     data: DataModule, name: str, settings: Plain, device: torch.device, console: Console
 ) -> tuple[Judge, str]:
-    """The judge of a source of embedded faces, trained once and kept.
+    """The judge of a dataset of embedded faces, trained once and kept.
 
     Raises:
         UserError: other images, which need a judge that the user has trained.
@@ -310,11 +311,11 @@ def digest(network: nn.Module) -> str:
     return found.hexdigest()[:20]
 
 
-def say(source: SourceResult, console: Console) -> None:
+def say(dataset: SourceResult, console: Console) -> None:
     """The verdict and what is wrong, on the terminal."""
-    for figures_of in source.sets:
+    for figures_of in dataset.sets:
         console.print(verdict(figures_of).replace("**", ""), markup=False, soft_wrap=True)
-    for words in warnings(source):
+    for words in warnings(dataset):
         console.print(f"note: {words}", markup=False, soft_wrap=True)
 
 
@@ -328,10 +329,10 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
         words += [method] if method else []
         words += [f"{k} {training[k]}" for k in ("experiment", "steps") if k in training]
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
-    found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].sources)
-    found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].sources))
+    found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].datasets)
+    found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].datasets))
     found["features of FID, KID and Inception Score"] = "; ".join(
-        dict.fromkeys(s.features for s in results[0].sources)
+        dict.fromkeys(s.features for s in results[0].datasets)
     )
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
     return found

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stargan import images
-from stargan.contracts import UserError
-from stargan.data.synthetic_faces import SyntheticFaces
+from stargan import imaging
+from stargan.data.drawn.faces import SyntheticFaces
+from stargan.errors import UserError
 from stargan.export import Parts, find_device, hub, open_model, open_parts, save_export
 from stargan.export.card import model_card
 from stargan.export.folder import save_folder
@@ -22,7 +22,7 @@ from stargan.export.onnx import save_onnx
 from stargan.export.opening import as_model
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
-from stargan.inference import Translator
+from stargan.inference.translator import Translator
 from stargan.writing import write_whole
 
 ENDINGS = {
@@ -147,9 +147,9 @@ def photos_for(parts: Parts, place: str | None) -> tuple[Tensor, str]:
         return _stack(prepare(faces.load(i)) for i in range(DRAWN)), "drawn faces"
     found = []
     unreadable: UserError | None = None
-    for file in images.image_files(place)[:MOST]:
+    for file in imaging.image_files(place)[:MOST]:
         try:
-            found.append(prepare(images.open_image(file)))
+            found.append(prepare(imaging.open_image(file)))
         except UserError as error:
             unreadable = error
     if not found:
@@ -158,7 +158,7 @@ def photos_for(parts: Parts, place: str | None) -> tuple[Tensor, str]:
 
 
 def _stack(photos: Any) -> Tensor:
-    return torch.stack([images.to_tensor(photo) for photo in photos])
+    return torch.stack([imaging.to_tensor(photo) for photo in photos])
 
 
 def write(

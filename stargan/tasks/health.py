@@ -8,9 +8,9 @@ from rich.console import Console
 
 from stargan import configs
 from stargan.callbacks.gan_health import LOG_NAME, read_log
-from stargan.contracts import Plain, UserError
-from stargan.evaluation.health import BY_NAME
-from stargan.evaluation.health_page import last_sample, make_page, replay
+from stargan.errors import Plain, UserError
+from stargan.health.monitors import BY_NAME
+from stargan.health.page import last_sample, make_page, replay
 from stargan.training.metrics_log import read_rows
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stargan.contracts import UserError
 from stargan.data.celeba import EXCLUSIVE, PAPER_LABELS
-from stargan.data.face_person import EXPRESSIONS
+from stargan.data.drawn.person import EXPRESSIONS
+from stargan.errors import UserError
 from stargan.export import save_export
 from stargan.export.card import model_card
 from stargan.export.official import read_official

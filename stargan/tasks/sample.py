@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from stargan import configs, images
+from stargan import configs, imaging
 from stargan.building import Packages
-from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.errors import Plain, UserError
 from stargan.evaluation.origin import data_of
-from stargan.evaluation.sample_set import SURE, SampleScores, score_lines, score_samples
-from stargan.judge import open_judge
+from stargan.evaluation.samples import SURE, SampleScores, score_lines, score_samples
+from stargan.inference.sampler import Sampler, between
+from stargan.judges.judge import open_judge
 from stargan.progress import Progress
-from stargan.sampler import Sampler, between
 from stargan.training.run import build_data
 from stargan.writing import write_whole
 
@@ -60,17 +60,17 @@ def main(config: Plain) -> None:
         for part in noise.split(batch_size):
             batch = sampler.draw(part)
             for i, image in enumerate(batch, sum(map(len, made)) + 1):
-                images.save_png(images.to_pil(image), output / f"sample_{i:0{wide}d}.png")
+                imaging.save_png(imaging.to_pil(image), output / f"sample_{i:0{wide}d}.png")
             made.append(batch)
             progress.advance(len(batch))
     print(f"wrote {count} images to {output}")
     if config["sheet"]:
         shown = torch.cat(made)[:SHEET_IMAGES]
-        images.save_png(sheet(shown), output / SHEET)
+        imaging.save_png(sheet(shown), output / SHEET)
         first = f" (the first {len(shown)} of {count})" if count > len(shown) else ""
         print(f"wrote {output / SHEET}{first}")
     if steps:
-        images.save_png(walks(sampler, noise, steps), output / WALK)
+        imaging.save_png(walks(sampler, noise, steps), output / WALK)
         print(f"wrote {output / WALK}")
     if judge is not None:
         test, train = real_images(data, count)
@@ -99,14 +99,14 @@ def real_data(run: Path, trust: Packages = ()) -> DataModule:
 
 
 def real_images(data: DataModule, count: int) -> tuple[Tensor, Tensor]:
-    """All test images ``(N, C, H, W)`` of the first source, and some training images.
+    """All test images ``(N, C, H, W)`` of the first dataset, and some training images.
 
     Args:
         data: set up.
         count: how many training images, at most as many as there are test images.
     """
-    source = next(iter(data.test))
-    test = torch.cat([batch.image for batch in data.test_batches(source, 256)])
+    dataset = next(iter(data.test))
+    test = torch.cat([batch.image for batch in data.test_batches(dataset, 256)])
     count = min(count, len(test))
     data.start_step, data.max_steps = 0, -(-count // data.batch_size)
     train = torch.cat([batch.image for batch in data.train_dataloader()])[:count]
@@ -140,11 +140,11 @@ def sheet(image: Tensor) -> Image.Image:
     """``(N, C, H, W)`` in [-1, 1] in rows, about as wide as high."""
     side = max(1, round(len(image) ** 0.5))
     side += side * side < len(image)
-    return images.grid([list(row) for row in image.split(side)], [""] * side)
+    return imaging.grid([list(row) for row in image.split(side)], [""] * side)
 
 
 def walks(sampler: Sampler, noise: Tensor, steps: int) -> Image.Image:
     """Each of the first images to the next, one walk per row; a single image to its opposite."""
     ends = noise[: WALKS + 1] if len(noise) > 1 else torch.cat([noise, -noise])
     rows = [list(sampler.draw(between(a, b, steps))) for a, b in pairwise(ends)]
-    return images.grid(rows, [""] * steps)
+    return imaging.grid(rows, [""] * steps)

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from stargan.contracts import UserError
-from stargan.inference import Translator
-from stargan.judge import open_judge
+from stargan.errors import UserError
+from stargan.inference.translator import Translator
+from stargan.judges.judge import open_judge
 from stargan.web.limits import Limits
 from stargan.web.server import PageServer, require_gradio
 from stargan.web.studio import Studio, titles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stargan.contracts import Plain
+from stargan.errors import Plain
 from stargan.training.run import run_training
 
 

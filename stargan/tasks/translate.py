@@ -14,14 +14,14 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from stargan import building, images
-from stargan.cam import check_maps
-from stargan.contracts import UserError
-from stargan.evaluation.what_changed import changed_sheet
-from stargan.inference import Translator
-from stargan.judge import Judge, open_judge
+from stargan import building, imaging
+from stargan.errors import UserError
+from stargan.inference.translator import Translator
+from stargan.judges.cam import check_maps
+from stargan.judges.judge import Judge, open_judge
 from stargan.labels import parse_edits
 from stargan.progress import Progress
+from stargan.reports.what_changed import changed_sheet
 
 SHEET = "contact_sheet.png"
 SHEET_ROWS = 64
@@ -54,7 +54,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         raise UserError(f"scale={scale} must be a number above 0, at most 16.")
     wish = None if cfg["to"] == "all" else _labels(cfg["to"])
     known = _labels(cfg["labels"]) if cfg.get("labels") else None
-    files = images.image_files(cfg["input"])
+    files = imaging.image_files(cfg["input"])
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
 
     translator = Translator.from_pretrained(
@@ -82,7 +82,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
             photos: dict[int, Image.Image] = {}
             for i in places:
                 try:
-                    photos[i] = translator.prepare(images.open_image(files[i]))
+                    photos[i] = translator.prepare(imaging.open_image(files[i]))
                 except UserError:
                     if on_error == "raise":
                         raise
@@ -91,7 +91,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
                 photos, _translated(translator, list(photos.values()), wish, known), strict=True
             ):
                 for image, name in zip(outputs, names[i], strict=True):
-                    images.save_png(image, output / name)
+                    imaging.save_png(image, output / name)
                 if looks:
                     _save_maps(photos[i], outputs, names[i], looks, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
@@ -107,8 +107,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
         )
     if rows:
         heads = captions if wish is not None else _row_captions(translator)
-        sheet = images.grid(rows, ["input", *heads], titles, scale)
-        images.save_png(sheet, output / SHEET)
+        sheet = imaging.grid(rows, ["input", *heads], titles, scale)
+        imaging.save_png(sheet, output / SHEET)
     print(f"wrote {done * len(captions)} images of {done} inputs to {output}")
     if rows:
         first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
@@ -168,7 +168,7 @@ def _drawn_judges(
         UserError: images that are not embedded faces.
     """
     # Data sets and Lightning, which translating alone does not need.
-    from stargan.evaluation.test_set import meet
+    from stargan.evaluation.held_out import meet
     from stargan.tasks.evaluate import evaluation_data, own_judge
 
     settings = translator.model.training.get("data")
@@ -199,7 +199,7 @@ def _save_maps(
     for image, name, row in zip(outputs, names, looks, strict=True):
         judges = [(look.judge, look.column) for look in row]
         sheet = changed_sheet(photo, image, judges, [look.label for look in row])
-        images.save_png(sheet, folder / f"{Path(name).stem}_cam.png")
+        imaging.save_png(sheet, folder / f"{Path(name).stem}_cam.png")
 
 
 def _translated(
@@ -239,11 +239,11 @@ def _whole(value: Any, name: str) -> int:
     return value
 
 
-def _output_folder(path: str | Path, source: Path) -> Path:
+def _output_folder(path: str | Path, dataset: Path) -> Path:
     output = Path(path).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
-    if source.is_dir() and output.resolve() == source.resolve():
+    if dataset.is_dir() and output.resolve() == dataset.resolve():
         raise UserError(
             f"output={output} is the input folder: choose another, so that a second run does not "
             "translate the results of the first."

@@ -15,8 +15,8 @@ import pytorch_lightning as pl
 from rich.console import Console
 
 from stargan import building
-from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.errors import Plain, UserError
 from stargan.methods.base import Method
 from stargan.training.engine import Engine
 

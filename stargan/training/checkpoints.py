@@ -10,7 +10,7 @@ import torch
 
 from stargan import building
 from stargan.building import TYPED, Trust
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export import save_export
 from stargan.methods.base import Method
 from stargan.training.engine import Engine

@@ -21,7 +21,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 
 PATIENCE = timedelta(days=7)
 """How long processes wait for the first one while it evaluates or writes."""

@@ -20,8 +20,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from stargan import images
-from stargan.contracts import Batch, UserError
+from stargan import imaging
+from stargan.contracts import Batch
+from stargan.errors import UserError
 from stargan.methods.base import Method
 from stargan.methods.phases import Phase, Shared, Terms, Update
 from stargan.networks.averaging import update_average
@@ -103,7 +104,7 @@ class Engine(pl.LightningModule):
         """Images cross as uint8 and become floats on the device."""
         batch = Batch(*batch)
         if batch.image.dtype == torch.uint8:
-            batch = batch._replace(image=images.to_float(batch.image))
+            batch = batch._replace(image=imaging.to_float(batch.image))
         return batch
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from stargan import __version__, configs
-from stargan.contracts import Plain, UserError
 from stargan.data.datamodule import DataModule
+from stargan.errors import Plain, UserError
 from stargan.methods.base import Method
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
@@ -176,17 +176,17 @@ def check(config: Plain) -> None:
 
 
 def build_data(config: Plain) -> DataModule:
-    """The data module of a configuration; its sources are built when it is set up."""
+    """The data module of a configuration; its datasets are built when it is set up."""
     settings = dict(config["data"])
-    sources, crop = {}, {}
+    datasets, crop = {}, {}
     for name in settings.pop("use"):
         arguments = dict(settings.pop(name))
         crop[name] = arguments.pop("crop")
         module, _, cls = str(arguments.pop("_target_")).rpartition(".")
-        sources[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
-    for shared in ("root", "download"):  # what the sources point at
+        datasets[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
+    for shared in ("root", "download"):  # what the datasets point at
         settings.pop(shared, None)
-    return DataModule(sources=sources, crop=crop, seed=int(config["seed"]), **settings)
+    return DataModule(datasets=datasets, crop=crop, seed=int(config["seed"]), **settings)
 
 
 def run_length(config: Plain, data: DataModule) -> int:

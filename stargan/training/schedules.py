@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 SCHEDULES = ("paper", "official", "late", "constant")
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import torch
 
-from stargan.contracts import Edits, UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, Way, way
+from stargan.labels.edits import Edits
 
 KEEP = "keep"
 """The choice that changes nothing. No label can be taken for it: choices are told by position."""

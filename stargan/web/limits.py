@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from stargan import images
-from stargan.contracts import UserError
+from stargan import imaging
+from stargan.errors import UserError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """No format whose decoder starts other programs (EPS), and none that browsers never send."""
@@ -110,7 +110,7 @@ def read_photo(file: Path, limits: Limits) -> Image.Image:
     if width * height > limits.megapixels * 1e6:
         raise UserError(_too_many(f"{width} x {height}", limits))
     try:
-        return images.open_image(file.read_bytes())
+        return imaging.open_image(file.read_bytes())
     except UserError:
         raise UserError("This picture is damaged or cut short: try another file.") from None
 

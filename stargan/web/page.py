@@ -19,7 +19,7 @@ from gradio.events import api
 from gradio.state_holder import StateHolder
 from PIL import Image
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import parse_edits
 from stargan.web import pictures
 from stargan.web.controls import Control, Setting, edits_from, is_active, settings_from, tap

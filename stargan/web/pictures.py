@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image
 from torch import Tensor
 
-from stargan import images
+from stargan import imaging
 from stargan.labels import way
 from stargan.web.controls import readable
 
@@ -44,7 +44,7 @@ def enlarged(image: Image.Image, side: int = SHOWN) -> Image.Image:
 
 def to_pil(image: Tensor) -> Image.Image:
     """``(3, H, W)`` in [-1, 1] as a picture."""
-    pil = images.to_pil(image)
+    pil = imaging.to_pil(image)
     assert isinstance(pil, Image.Image)
     return pil
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.web.guard import Guard
 from stargan.web.limits import Limits
 from stargan.web.studio import Studio

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan import cam, images
-from stargan.contracts import UserError
-from stargan.data.face_person import EXPRESSIONS
-from stargan.data.synthetic_faces import SyntheticFaces
-from stargan.inference import Translator
-from stargan.judge import Judge
+from stargan import imaging
+from stargan.data.drawn.faces import SyntheticFaces
+from stargan.data.drawn.person import EXPRESSIONS
+from stargan.errors import UserError
+from stargan.inference.translator import Translator
+from stargan.judges import cam
+from stargan.judges.judge import Judge
 from stargan.labels import way
 from stargan.web import pictures
 from stargan.web.controls import Control, controls_of, own_labels, readable
@@ -53,7 +54,7 @@ class ServedModel:
 
     def see(self, photo: Image.Image) -> Seen:
         """A photo as this model sees it."""
-        tensor = images.to_tensor(self.translator.prepare(photo))
+        tensor = imaging.to_tensor(self.translator.prepare(photo))
         if not self.reads:
             return Seen(tensor, None, None)
         probability = self.translator.predict(tensor)
@@ -111,7 +112,7 @@ class Studio:
             # Refuse a judge without maps now, not in front of a visitor.
             cam.check_maps(judge)
         self._folder = examples
-        if examples is not None and not images.image_files(examples):
+        if examples is not None and not imaging.image_files(examples):
             raise UserError(f"examples={examples} holds no images.")
 
     def see(self, photo: Image.Image) -> Visit:
@@ -122,7 +123,7 @@ class Studio:
     def examples(self) -> list[Image.Image]:
         """Pictures to start from: the user's own, or drawn faces that no training has seen."""
         if self._folder is not None:
-            return [images.open_image(f) for f in images.image_files(self._folder)[:EXAMPLES]]
+            return [imaging.open_image(f) for f in imaging.image_files(self._folder)[:EXAMPLES]]
         names = {n for m in self.models for n in m.translator.spaces.names}
         kind = "expressions" if names <= set(EXPRESSIONS) else "attributes"
         faces = SyntheticFaces("test", kind, 256, EXAMPLES)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan import images
+from stargan import imaging
 from stargan.callbacks.epoch_images import EpochImages, epoch_means, score_lines, square, thin_out
 from stargan.methods.dcgan import DCGAN
 from stargan.networks.dcgan import draw_noise
@@ -84,7 +84,7 @@ def test_a_run_stopped_within_an_epoch(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_resumed_run_goes_on_with_the_animation(engine: Engine, tmp_path: Path) -> None:
     run(callback(tmp_path), engine, range(1, 4))
-    images.save_png(Image.new("RGB", (456, 456)), tmp_path / "samples" / "image_at_epoch_0001.png")
+    imaging.save_png(Image.new("RGB", (456, 456)), tmp_path / "samples" / "image_at_epoch_0001.png")
     run(callback(tmp_path), engine, range(4, 7))
     with Image.open(tmp_path / "samples" / "animation.gif") as gif:
         assert gif.n_frames == 2, "the black one of the first epoch, and the second"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stargan import cli
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import open_model
 from stargan.training.metrics_log import read_terms
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stargan import cli
 from stargan.callbacks.gan_health import cut_log, read_log, translation_effects
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_rows

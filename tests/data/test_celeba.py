@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stargan.contracts import UserError
 from stargan.data.celeba import CelebA
+from stargan.errors import UserError
 
 NAMES = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Smiling", "Young"]
 ROWS = {

@@ -16,15 +16,16 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from stargan.contracts import Batch, Draw, Feed, Stratum, UserError
+from stargan.contracts import Batch, Draw, Feed, Stratum
 from stargan.data import datamodule
 from stargan.data.datamodule import DataModule
+from stargan.data.drawn.faces import SyntheticFaces
 from stargan.data.image_folder import ImageFolder
 from stargan.data.prepared import PreparedImages
-from stargan.data.synthetic_faces import SyntheticFaces
-from stargan.images import to_float
-from stargan.regions import box_of
-from stargan.targets import Edited, Permuted
+from stargan.errors import UserError
+from stargan.imaging.regions import box_of
+from stargan.imaging.tensors import to_float
+from stargan.labels.targets import Edited, Permuted
 from tests.data.counted import Counted
 
 
@@ -50,12 +51,12 @@ def folder(
 
 
 def faces(drawn: Path, **arguments: object) -> DataModule:
-    sources = {
+    datasets = {
         kind: partial(SyntheticFaces, kind=kind, size=16, count=24, cache_dir=drawn)
         for kind in ("attributes", "expressions")
     }
     settings: dict[str, object] = {"batch_size": 4, "max_steps": 10, **arguments}
-    return DataModule(sources, 16, **settings)  # type: ignore[arg-type]
+    return DataModule(datasets, 16, **settings)  # type: ignore[arg-type]
 
 
 def files(root: Path, **arguments: object) -> DataModule:
@@ -94,7 +95,7 @@ def test_batches_have_joint_labels(drawn: Path) -> None:
     assert len(batches) == 10
     assert data.labels.size == 13
     for step, batch in enumerate(batches):
-        source = step % 2
+        dataset = step % 2
         assert batch.image.shape == (4, 3, 16, 16)
         assert batch.image.dtype == torch.uint8
         assert batch.image.is_contiguous()
@@ -102,9 +103,9 @@ def test_batches_have_joint_labels(drawn: Path) -> None:
         assert batch.label.dtype == torch.float32
         assert torch.equal(batch.target, batch.label)
         assert batch.draws == {}
-        assert batch.source.tolist() == [source] * 4
-        part = data.labels.slices[source]
-        data.labels.spaces[source].check(batch.label[:, part])
+        assert batch.dataset.tolist() == [dataset] * 4
+        part = data.labels.slices[dataset]
+        data.labels.spaces[dataset].check(batch.label[:, part])
         assert batch.label.sum() == batch.label[:, part].sum()
 
 
@@ -201,7 +202,7 @@ def test_nothing_but_unreadable_images(tmp_path: Path) -> None:
 def test_validation_batch_is_fixed_and_balanced(drawn: Path) -> None:
     batch = faces(drawn).validation_batch(8)
     assert same([batch], [faces(drawn, batch_size=7).validation_batch(8)])
-    assert batch.source.tolist() == [0] * 8 + [1] * 8
+    assert batch.dataset.tolist() == [0] * 8 + [1] * 8
     assert batch.label[8:, 5:].sum(0).tolist() == [1] * 8
     assert batch.label[:8, 3].sum() == batch.label[:8, 4].sum() == 4
     assert batch.label[:8, :3].sum(0).min() >= 2
@@ -215,7 +216,7 @@ def test_test_batches_come_in_order(drawn: Path) -> None:
     assert torch.equal(label[:, 5:], data.test["expressions"].images.labels)
     assert not label[:, :5].any()
     assert data.test_indices("expressions") == list(range(24))
-    with pytest.raises(UserError, match="'expression' is no source"):
+    with pytest.raises(UserError, match="'expression' is no dataset"):
         next(data.test_batches("expression", 2))
 
 
@@ -229,7 +230,7 @@ def test_regions_follow_the_crop(drawn: Path, tmp_path: Path) -> None:
         assert region is not None
         assert np.array_equal(region.pixels, mask)
         assert region.boxes == (box_of(mask),)
-    small = DataModule(data._sources, 8, crop=12)
+    small = DataModule(data._datasets, 8, crop=12)
     small.setup()
     cut = small.test["attributes"].region(0, 0)
     assert cut is not None
@@ -341,8 +342,8 @@ def test_a_mixed_batch_must_be_shared_out_evenly(drawn: Path) -> None:
         DataModule(two, 16, batch_size=5, mixed=True)
     data = DataModule(two, 16, batch_size=4, mixed=True, max_steps=1)
     (batch,) = data.train_dataloader()
-    assert batch.source.tolist() == [0, 0, 1, 1]
-    assert (batch.label.bool() & ~data.labels.known(batch.source)).sum() == 0
+    assert batch.dataset.tolist() == [0, 0, 1, 1]
+    assert (batch.label.bool() & ~data.labels.known(batch.dataset)).sum() == 0
 
 
 def test_targets_and_numbers_come_with_the_batch(drawn: Path) -> None:
@@ -358,7 +359,7 @@ def test_targets_and_numbers_come_with_the_batch(drawn: Path) -> None:
             "noise": (8, 3),
         }
         assert batch.target.dtype == batch.draws["noise"].dtype == torch.float32
-        number = int(batch.source[0])
+        number = int(batch.dataset[0])
         part = data.labels.slices[number]
         data.labels.spaces[number].check(batch.target[:, part])
         assert batch.target.sum() == batch.target[:, part].sum()
@@ -413,7 +414,7 @@ def test_batches_of_strata(drawn: Path) -> None:
     happy, male, young = (data.labels.names.index(n) for n in ("happy", "Male", "Young"))
     for batch in data.train_dataloader():
         assert batch.image.shape == (2, 3, 16, 16)
-        assert batch.source.tolist() == [1, 0]
+        assert batch.dataset.tolist() == [1, 0]
         assert batch.label[0, happy] == batch.label[1, male] == 1
         assert batch.label[1, young] == 0
         assert torch.equal(batch.target[0], batch.label[0])
@@ -620,7 +621,7 @@ def test_workers_load_anew_where_there_is_no_room_to_share(
 def test_validation_splits(tmp_path: Path, drawn: Path) -> None:
     root = folder(tmp_path / "with", splits=("train", "valid", "test"))
     (root / "valid" / "a" / "5.png").unlink()
-    sources = {
+    datasets = {
         "mine": partial(ImageFolder, root),
         "faces": partial(
             SyntheticFaces,
@@ -630,7 +631,7 @@ def test_validation_splits(tmp_path: Path, drawn: Path) -> None:
             cache_dir=drawn,
         ),
     }
-    data = DataModule(sources, 16, batch_size=4, max_steps=2, limit=4)
+    data = DataModule(datasets, 16, batch_size=4, max_steps=2, limit=4)
     data.setup()
     assert list(data.val) == ["mine"]
     assert (len(data.train["mine"]), len(data.val["mine"]), len(data.test["mine"])) == (4, 11, 12)
@@ -652,7 +653,7 @@ def test_validation_splits(tmp_path: Path, drawn: Path) -> None:
     assert any(line.startswith("faces: 4 training and 8 test images") for line in lines)
     with pytest.raises(UserError, match="'faces' has no split 'val': choose train, test"):
         data.batches("faces", "val", 4).__next__()
-    with pytest.raises(UserError, match="'face' is no source"):
+    with pytest.raises(UserError, match="'face' is no dataset"):
         data.selection("face")
 
 

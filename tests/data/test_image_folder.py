@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan.contracts import LabeledImages, UserError
+from stargan.contracts import LabeledImages
 from stargan.data.image_folder import ImageFolder, Images
+from stargan.errors import UserError
 
 
 def fill(folder: Path, count: int = 2, ending: str = ".png") -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stargan.contracts import LabeledImages, UserError
+from stargan.contracts import LabeledImages
 from stargan.data.mnist import MNIST
+from stargan.errors import UserError
 
 
 def write_files(root: Path, name: str = "MNIST", count: int = 20) -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stargan.contracts import UserError
 from stargan.data.rafd import RaFD
+from stargan.errors import UserError
 
 EXPRESSIONS = [
     "angry",

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan.contracts import RegionImages, UserError
+from stargan.contracts import RegionImages
 from stargan.data.celeba import CelebA
 from stargan.data.image_folder import ImageFolder
 from stargan.data.prepared import PreparedImages
 from stargan.data.rafd import RaFD
 from stargan.data.region_files import fingerprint
-from stargan.regions import Box, Region
+from stargan.errors import UserError
+from stargan.imaging.regions import Box, Region
 
 WIDE, HIGH = 60, 40
 

@@ -6,8 +6,9 @@ from itertools import islice
 import pytest
 import torch
 
-from stargan.contracts import Stratum, UserError
+from stargan.contracts import Stratum
 from stargan.data.sampler import TARGETS, Request, StepSampler, balanced_choice, label_cells
+from stargan.errors import UserError
 from stargan.labels import LabelSpace
 
 SPACE = LabelSpace(["a", "b"], name="s")
@@ -20,8 +21,8 @@ def sampler(lengths: list[int], **arguments: object) -> StepSampler:
 
 def test_sources_take_turns() -> None:
     batches = list(sampler([10, 20, 15]))
-    assert [b[0].source for b in batches[:7]] == [0, 1, 2, 0, 1, 2, 0]
-    assert all(len({r.source for r in b}) == 1 and len(b) == 4 for b in batches)
+    assert [b[0].dataset for b in batches[:7]] == [0, 1, 2, 0, 1, 2, 0]
+    assert all(len({r.dataset for r in b}) == 1 and len(b) == 4 for b in batches)
 
 
 def test_an_epoch_is_a_permutation_and_the_next_another() -> None:
@@ -51,14 +52,14 @@ def test_a_resume_gives_the_same_batches(start: int, balance: bool) -> None:
 def test_generator_turns_see_every_source_alike(period: int, count: int) -> None:
     steps = 6 * period * count * count
     made = sampler([20] * count, max_steps=steps, period=period)
-    sources = [batch[0].source for batch in made]
-    turns = [sources[t] for t in range(steps) if (t + 1) % period == 0]
+    datasets = [batch[0].dataset for batch in made]
+    turns = [datasets[t] for t in range(steps) if (t + 1) % period == 0]
     assert {turns.count(s) for s in range(count)} == {len(turns) // count}
-    # Every round over the sources has each of them once.
-    rounds = [sources[i : i + count] for i in range(0, steps, count)]
+    # Every round over the datasets has each of them once.
+    rounds = [datasets[i : i + count] for i in range(0, steps, count)]
     assert all(sorted(r) == list(range(count)) for r in rounds)
     if count == 2 and period == 5:
-        assert sources[:4] == [0, 1, 0, 1], "the paper's order"
+        assert datasets[:4] == [0, 1, 0, 1], "the paper's order"
 
 
 def test_ranks_do_not_overlap_within_an_epoch() -> None:
@@ -123,9 +124,9 @@ def test_mixed_batches_take_their_part_from_every_source() -> None:
     sampler = StepSampler(labels, spaces, batch_size=4, max_steps=6, mixed=True)
     seen: list[list[int]] = [[], []]
     for batch in sampler:
-        assert [request.source for request in batch] == [0, 0, 1, 1]
+        assert [request.dataset for request in batch] == [0, 0, 1, 1]
         for request in batch:
-            seen[request.source].append(request.row)
+            seen[request.dataset].append(request.row)
     # An epoch of the larger, two of the smaller, each a permutation.
     assert sorted(seen[0]) == list(range(12))
     assert sorted(seen[1][:6]) == sorted(seen[1][6:]) == list(range(6))
@@ -133,7 +134,7 @@ def test_mixed_batches_take_their_part_from_every_source() -> None:
     ranks = [
         StepSampler(labels, spaces, 4, 6, mixed=True, rank=r, world_size=2).batch(0) for r in (0, 1)
     ]
-    rows = [{(q.source, q.row) for q in batch} for batch in ranks]
+    rows = [{(q.dataset, q.row) for q in batch} for batch in ranks]
     assert not rows[0] & rows[1]
     later = StepSampler(labels, spaces, 4, 6, start_step=3, mixed=True)
     assert list(later) == list(sampler)[3:]
@@ -159,7 +160,7 @@ ROWS = [torch.eye(2).repeat(6, 1), torch.eye(2).repeat(3, 1)]
 def test_the_orders_of_earlier_runs_stay(arguments: dict[str, object], wanted: str) -> None:
     made = StepSampler(ROWS, TWO, 4, 12, seed=3, **arguments)  # type: ignore[arg-type]
     batches = [made.batch(step) for step in (0, 1, 7)]
-    written = [[f"{r.source}.{r.row}{'-' if r.flip else '+'}" for r in b] for b in batches]
+    written = [[f"{r.dataset}.{r.row}{'-' if r.flip else '+'}" for r in b] for b in batches]
     assert ";".join(map(" ".join, written)) == wanted
 
 
@@ -203,7 +204,7 @@ def test_strata_come_in_every_batch_in_their_order(balance: bool, mixed: bool) -
     made = StepSampler(ROWS, TWO, 4, 30, strata=STRATA, balance=balance, mixed=mixed)
     seen: list[list[int]] = [[], [], []]
     for batch in made:
-        assert [r.source for r in batch] == [1] * 4 + [0] * 8
+        assert [r.dataset for r in batch] == [1] * 4 + [0] * 8
         for i, request in enumerate(batch):
             seen[i // 4].append(request.row)
     assert set(seen[0]) == {1, 3, 5}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from stargan.contracts import LabeledImages, UserError
-from stargan.data.synthetic_digits import DIGITS, WAYS, SyntheticDigits, draw_digit, smooth
+from stargan.contracts import LabeledImages
+from stargan.data.drawn.digits import DIGITS, WAYS, SyntheticDigits, draw_digit, smooth
+from stargan.errors import UserError
 
 
 def pixels(data: SyntheticDigits) -> torch.Tensor:

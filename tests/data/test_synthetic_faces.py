@@ -13,11 +13,12 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from stargan.contracts import RegionImages, UserError
-from stargan.data.face_drawing import draw_face
-from stargan.data.face_person import draw_person
+from stargan.contracts import RegionImages
+from stargan.data.drawn.drawing import draw_face
+from stargan.data.drawn.faces import SPACES, SyntheticFaces, embedded_faces
+from stargan.data.drawn.person import draw_person
 from stargan.data.splits import splits_of
-from stargan.data.synthetic_faces import SPACES, SyntheticFaces, embedded_faces
+from stargan.errors import UserError
 
 KINDS = tuple(SPACES)
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from stargan.evaluation.health import MONITORS, WINDOW, Finding, Opinion, Row
+from stargan.health.monitors import MONITORS, WINDOW, Finding, Opinion, Row
 from stargan.losses.adversarial import Scale
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stargan.evaluation.health import MONITORS, Finding, Health, Row
+from stargan.health.monitors import MONITORS, Finding, Health, Row
 from stargan.losses.adversarial import ADVERSARIAL, Scale
 from tests.evaluation.slow_health import SlowHealth
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stargan.data.synthetic_faces import SyntheticFaces
-from stargan.evaluation.judge import accuracy, cached_judge, judge_file, stack
-from stargan.judge import open_judge
+from stargan.data.drawn.faces import SyntheticFaces
+from stargan.judges.drawn import accuracy, cached_judge, judge_file, stack
+from stargan.judges.judge import open_judge
 
 SIZE = (32, 32)
 

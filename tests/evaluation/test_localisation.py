@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
 from stargan.data.datamodule import DataModule
+from stargan.data.drawn.faces import SyntheticFaces
 from stargan.data.image_folder import ImageFolder
 from stargan.data.prepared import PreparedImages
-from stargan.data.synthetic_faces import SyntheticFaces
-from stargan.evaluation.localisation import Case, by_label, cells, locate_labels, summarise
-from stargan.judge import Judge
-from stargan.regions import Box
+from stargan.errors import UserError
+from stargan.imaging.regions import Box
+from stargan.judges.judge import Judge
+from stargan.judges.localisation import Case, by_label, cells, locate_labels, summarise
 
 SIZE, COUNT = 32, 16
 

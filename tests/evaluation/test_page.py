@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stargan.contracts import UserError
-from stargan.evaluation.page import Page
+from stargan.errors import UserError
+from stargan.reports.page import Page
 
 VOID = {"meta", "img"}
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
-from stargan.evaluation.sample_set import score_lines, score_samples
-from stargan.judge import Judge
+from stargan.errors import UserError
+from stargan.evaluation.samples import score_lines, score_samples
+from stargan.judges.judge import Judge
 from stargan.labels import JointLabelSpace, LabelSpace
 
 SPACE = LabelSpace(("dark", "light"), categorical=True, name="tone")

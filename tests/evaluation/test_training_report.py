@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stargan.evaluation.training_report import write_report
-
+from stargan.callbacks.embedded import write_report
 from stargan.evaluation.figures import Row
 from stargan.metrics.bootstrap import Estimate
 

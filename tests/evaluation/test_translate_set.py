@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stargan import images
-from stargan.contracts import UserError
+from stargan import imaging
 from stargan.data.datamodule import DataModule
+from stargan.data.drawn.faces import SyntheticFaces
 from stargan.data.image_folder import ImageFolder
-from stargan.data.synthetic_faces import SyntheticFaces
+from stargan.errors import UserError
 from stargan.evaluation.figures import Row, figures, pairwise_distance
-from stargan.evaluation.test_set import TestSet, meet
-from stargan.evaluation.translate_set import (
+from stargan.evaluation.held_out import TestSet, meet
+from stargan.evaluation.measure import (
     PSNR_CAP,
     Instruments,
     Records,
@@ -25,9 +25,9 @@ from stargan.evaluation.translate_set import (
     judge_instruments,
     translate_set,
 )
-from stargan.evaluation.what_changed import pictures
-from stargan.judge import Judge, open_judge
+from stargan.judges.judge import Judge, open_judge
 from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.reports.what_changed import pictures
 from tests.tiny import write_judge
 
 COUNT = 24
@@ -51,7 +51,7 @@ class Memory(nn.Module):
         for i in range(len(faces)):
             own = faces.labels[i]
             for _, target in [("own", own), *faces.space.targets(own)]:
-                pixels.append(images.to_tensor(faces.counterfactual(i, target)))
+                pixels.append(imaging.to_tensor(faces.counterfactual(i, target)))
                 labels.append(target)
         self.pixels, self.labels = torch.stack(pixels).flatten(1), torch.stack(labels)
         self.weight = nn.Parameter(torch.zeros(1))
@@ -73,7 +73,7 @@ class Planted:
         self.calls = 0
         self.told: list[tuple[Tensor, Tensor, Tensor]] = []
         self.inputs = torch.stack(
-            [images.to_tensor(faces.load(i)).flatten() for i in range(len(faces))]
+            [imaging.to_tensor(faces.load(i)).flatten() for i in range(len(faces))]
         )
 
     def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class Planted:
             return torch.zeros_like(image)
         which = torch.cdist(image.flatten(1), self.inputs).argmin(1)
         pairs = zip(which.tolist(), target, strict=True)
-        return torch.stack([images.to_tensor(self.faces.counterfactual(i, t)) for i, t in pairs])
+        return torch.stack([imaging.to_tensor(self.faces.counterfactual(i, t)) for i, t in pairs])
 
 
 def tools_of(test: TestSet) -> Instruments:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from stargan.export import open_model
-from stargan.judge import open_judge
+from stargan.inference.sampler import Sampler
+from stargan.judges.judge import open_judge
 from stargan.labels import JointLabelSpace
-from stargan.sampler import Sampler
 from tests.tiny import FACES, MOODS
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "format1"
@@ -52,8 +52,8 @@ def test_a_translator(name: str) -> None:
 def test_a_checkpoint_of_a_translator() -> None:
     model = open_model(FOLDER / "last.ckpt")
     assert model.labels.names == ("left", "right")
-    target, source = torch.eye(2), torch.zeros(2, dtype=torch.long)
-    compare("last.ckpt", "image", model(fixed_image(), 1 - target, target, source))
+    target, dataset = torch.eye(2), torch.zeros(2, dtype=torch.long)
+    compare("last.ckpt", "image", model(fixed_image(), 1 - target, target, dataset))
     compare("last.ckpt", "logits", model.read(fixed_image()))
 
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from stargan import Translator
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import conditional, describe, hub, reads
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import export
@@ -57,13 +57,13 @@ def make(model: Path, output: Path, **more: object) -> None:
 
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_all_formats_give_the_same(tmp_path: Path, name: str) -> None:
-    source = write_export(tmp_path / "run" / "generator.safetensors", DESCRIPTIONS[name])
+    dataset = write_export(tmp_path / "run" / "generator.safetensors", DESCRIPTIONS[name])
     places = [tmp_path / file for file in ("m.safetensors", "m.onnx", "m.pt2", "folder")]
     for place in places:
-        make(source.parent, place, format=None if place.suffix else "hub")
+        make(dataset.parent, place, format=None if place.suffix else "hub")
     photos = [photo(seed=i) for i in range(3)]
     tensors = torch.rand(5, 3, 32, 32) * 2 - 1
-    before = Translator.from_pretrained(source)
+    before = Translator.from_pretrained(dataset)
     edits = "Male,happy" if len(before.spaces.spaces) > 1 else "Male"
     expected = before(tensors, edits)
     for place in places:
@@ -89,8 +89,8 @@ def test_the_program_of_the_docs_needs_onnxruntime_alone(tmp_path: Path) -> None
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     program = next(part for part in text.split("```python\n") if "onnxruntime" in part[:100])
     (tmp_path / "example.py").write_text(program.partition("```")[0], encoding="utf-8")
-    source = write_export(tmp_path / "g.safetensors", settings(FACES, MOODS, crop=34))
-    make(source, tmp_path / "m.onnx")
+    dataset = write_export(tmp_path / "g.safetensors", settings(FACES, MOODS, crop=34))
+    make(dataset, tmp_path / "m.onnx")
     picture = photo()
     picture.save(tmp_path / "in.png")
     for wish in ("Blond_Hair", "sad"):
@@ -98,25 +98,25 @@ def test_the_program_of_the_docs_needs_onnxruntime_alone(tmp_path: Path) -> None
         subprocess.run([sys.executable, "example.py", *words], cwd=tmp_path, check=True)
         with Image.open(tmp_path / f"{wish}.png") as made:
             found = np.asarray(made, int)
-        expected = np.asarray(Translator.from_pretrained(source)(picture, wish), int)
+        expected = np.asarray(Translator.from_pretrained(dataset)(picture, wish), int)
         assert np.abs(found - expected).mean() < 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_smaller_precisions(tmp_path: Path, name: str) -> None:
-    source = write_export(tmp_path / "g.safetensors", DESCRIPTIONS[name])
+    dataset = write_export(tmp_path / "g.safetensors", DESCRIPTIONS[name])
     image = torch.rand(2, 3, 32, 32) * 2 - 1
-    expected = Translator.from_pretrained(source)(image, "Male")
+    expected = Translator.from_pretrained(dataset)(image, "Male")
     for file, precision in ("h.onnx", "fp16"), ("i.onnx", "int8"), ("h.pt2", "fp16"):
-        make(source, tmp_path / file, precision=precision)
+        make(dataset, tmp_path / file, precision=precision)
         after = Translator.from_pretrained(tmp_path / file)(image, "Male")
         assert (after - expected).abs().mean() < 0.05
         assert (after - expected).abs().max() > 0  # It is another precision.
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
+    dataset = write_export(tmp_path / "g.safetensors", settings())
     other = write_export(tmp_path / "other.safetensors", settings(), seed=1)
     write = export.write
 
@@ -125,13 +125,13 @@ def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(export, "write", wrong)
     with pytest.raises(UserError, match="was not kept"):
-        make(source, tmp_path / "m.onnx")
+        make(dataset, tmp_path / "m.onnx")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["g.safetensors", "other.safetensors"]
 
 
 def test_without_classifier(tmp_path: Path) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
-    make(source, tmp_path / "m.onnx", classifier=False)
+    dataset = write_export(tmp_path / "g.safetensors", settings())
+    make(dataset, tmp_path / "m.onnx", classifier=False)
     translator = Translator.from_pretrained(tmp_path / "m.onnx")
     with pytest.raises(UserError, match="give the photo's own labels"):
         translator(photo(), "Male")
@@ -155,18 +155,18 @@ def test_without_classifier(tmp_path: Path) -> None:
     ],
 )
 def test_bad_words(tmp_path: Path, output: str, more: dict, words: str) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
+    dataset = write_export(tmp_path / "g.safetensors", settings())
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=words) as caught:
-        make(source, tmp_path / output, **more)
+        make(dataset, tmp_path / output, **more)
     assert "\n" not in str(caught.value)
 
 
 def test_damaged_graphs_are_refused(tmp_path: Path) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
+    dataset = write_export(tmp_path / "g.safetensors", settings())
     for ending in "onnx", "pt2":
         good = tmp_path / f"m.{ending}"
-        make(source, good)
+        make(dataset, good)
         (tmp_path / f"cut.{ending}").write_bytes(good.read_bytes()[:3000])
         (tmp_path / f"text.{ending}").write_text("hello")
         for name in f"cut.{ending}", f"text.{ending}":
@@ -187,8 +187,8 @@ def test_damaged_graphs_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
-    translator = Translator.from_pretrained(source)
+    dataset = write_export(tmp_path / "g.safetensors", settings())
+    translator = Translator.from_pretrained(dataset)
     uploads: list[set[str]] = []
 
     class Api:
@@ -247,13 +247,13 @@ def test_offline_errors_are_one_sentence(tmp_path: Path, name: str) -> None:
 
 
 def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write_export(tmp_path / "g.safetensors", settings())
-    make(source, tmp_path / "m.onnx")
+    dataset = write_export(tmp_path / "g.safetensors", settings())
+    make(dataset, tmp_path / "m.onnx")
     for package in "onnx", "onnxruntime", "huggingface_hub":
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=r"stargan\[onnx\]"):
         Translator.from_pretrained(tmp_path / "m.onnx")
     with pytest.raises(UserError, match=r"stargan\[onnx\]"):
-        make(source, tmp_path / "n.onnx")
+        make(dataset, tmp_path / "n.onnx")
     with pytest.raises(UserError, match=r"stargan\[hub\]"):
         Translator.from_pretrained("owner/name")

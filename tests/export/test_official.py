@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import open_model, open_parts
 from stargan.export.official import read_official, write_official
 from stargan.labels import JointLabelSpace
@@ -110,14 +110,14 @@ def test_translates_as_the_published_code_in_its_own_mode(tmp_path: Path, name: 
     image = torch.rand(3, 3, 32, 32) * 2 - 1
     label = torch.zeros(3, size)
     label[:, 0] = 1
-    source = torch.zeros(3, dtype=torch.long)
+    dataset = torch.zeros(3, dtype=torch.long)
     with torch.no_grad():
-        expected = generator(image, model.labels.condition(label, source))
-    assert (model(image, 1 - label, label, source) - expected).abs().max() < 1e-5
+        expected = generator(image, model.labels.condition(label, dataset))
+    assert (model(image, 1 - label, label, dataset) - expected).abs().max() < 1e-5
     assert expected.std() > 0.1
     # In evaluation mode the published network is another one: the statistics matter.
     with torch.no_grad():
-        wrong = generator.eval()(image, model.labels.condition(label, source))
+        wrong = generator.eval()(image, model.labels.condition(label, dataset))
     assert (wrong - expected).abs().max() > 0.01
 
 

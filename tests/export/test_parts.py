@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stargan import networks
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import FORMAT, Model, find_device, open_model
 from stargan.labels import JointLabelSpace
 from tests.tiny import FACES, MOODS, settings, tiny_networks, write_checkpoint, write_export
@@ -31,11 +31,11 @@ def test_export_opens_as_it_was_saved(tmp_path: Path) -> None:
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     label = torch.tensor([[1.0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]])
     own = torch.tensor([[0.0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0]])
-    source = torch.tensor([0, 1])
+    dataset = torch.tensor([0, 1])
     with torch.no_grad():
-        expected = generator(image, model.labels.condition(label, source))
+        expected = generator(image, model.labels.condition(label, dataset))
         logits = classifier(image)[1]
-    assert torch.equal(model(image, own, label, source), expected)
+    assert torch.equal(model(image, own, label, dataset), expected)
     assert torch.allclose(model.read(image), logits, rtol=2e-2, atol=2e-2)  # fp16 weights
     assert not any(p.requires_grad for p in model.rule.parameters())
 

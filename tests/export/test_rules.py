@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Plain, UserError
+from stargan.errors import Plain, UserError
 from stargan.export import (
     Parts,
     by_change,
@@ -27,7 +27,7 @@ from stargan.export.opening import as_model
 from stargan.export.parity import compare
 from stargan.export.pt2 import save_pt2
 from stargan.export.rules import make_rule
-from stargan.inference import Translator
+from stargan.inference.translator import Translator
 from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import FACES, MOODS
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.losses.adversarial import ADVERSARIAL, adversarial_loss
 
 REAL = torch.tensor([[0.5], [2.0]])

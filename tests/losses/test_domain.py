@@ -19,13 +19,13 @@ PLAIN = [Space(0, 3, categorical=False), Space(3, 5, categorical=True)]
 def mixed_batch() -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
     logits = torch.randn(4, 5)
-    source = torch.tensor([0, 1, 0, 1])
+    dataset = torch.tensor([0, 1, 0, 1])
     label = torch.zeros(4, 5)
     label[0, [0, 2]] = 1
     label[1, 4] = 1
     label[2, 1] = 1
     label[3, 3] = 1
-    return logits, label, source
+    return logits, label, dataset
 
 
 def test_binary_space_is_summed_over_labels_and_divided_by_rows() -> None:
@@ -45,50 +45,50 @@ def test_categorical_space_takes_softmax() -> None:
 
 
 def test_mixed_batch_agrees_with_a_plain_reading_of_the_paper() -> None:
-    logits, label, source = mixed_batch()
-    expected = classification(logits, label, source, PLAIN)
-    torch.testing.assert_close(domain_loss(logits, label, source, JOINT), expected)
+    logits, label, dataset = mixed_batch()
+    expected = classification(logits, label, dataset, PLAIN)
+    torch.testing.assert_close(domain_loss(logits, label, dataset, JOINT), expected)
 
 
 def test_mixed_batch_is_the_mean_of_its_parts_by_rows() -> None:
-    logits, label, source = mixed_batch()
+    logits, label, dataset = mixed_batch()
     rows = torch.tensor([0, 1, 3])  # one face, two moods
-    whole = domain_loss(logits[rows], label[rows], source[rows], JOINT)
-    parts = [domain_loss(logits[[i]], label[[i]], source[[i]], JOINT) for i in (0, 1, 3)]
+    whole = domain_loss(logits[rows], label[rows], dataset[rows], JOINT)
+    parts = [domain_loss(logits[[i]], label[[i]], dataset[[i]], JOINT) for i in (0, 1, 3)]
     torch.testing.assert_close(whole, torch.stack(parts).mean())
 
 
 def test_only_the_slice_of_the_rows_own_source_counts() -> None:
-    logits, label, source = mixed_batch()
+    logits, label, dataset = mixed_batch()
     logits.requires_grad_()
-    domain_loss(logits, label, source, JOINT).backward()
+    domain_loss(logits, label, dataset, JOINT).backward()
     assert logits.grad is not None
-    known = JOINT.known(source)
+    known = JOINT.known(dataset)
     assert (logits.grad[known] != 0).all()
     assert (logits.grad[~known] == 0).all()
 
 
 def test_labels_outside_the_source_are_ignored() -> None:
-    logits, label, source = mixed_batch()
-    spoiled = torch.where(JOINT.known(source), label, torch.tensor(1.0))
+    logits, label, dataset = mixed_batch()
+    spoiled = torch.where(JOINT.known(dataset), label, torch.tensor(1.0))
     torch.testing.assert_close(
-        domain_loss(logits, spoiled, source, JOINT), domain_loss(logits, label, source, JOINT)
+        domain_loss(logits, spoiled, dataset, JOINT), domain_loss(logits, label, dataset, JOINT)
     )
 
 
 @pytest.mark.parametrize("autocast", [True, False])
 def test_half_precision_logits_give_an_fp32_loss(autocast: bool) -> None:
-    logits, label, source = mixed_batch()
+    logits, label, dataset = mixed_batch()
     half = logits.bfloat16()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        loss = domain_loss(half, label.bfloat16(), source, JOINT)
+        loss = domain_loss(half, label.bfloat16(), dataset, JOINT)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, domain_loss(half.float(), label, source, JOINT))
+    torch.testing.assert_close(loss, domain_loss(half.float(), label, dataset, JOINT))
 
 
 def test_labels_may_come_in_another_precision() -> None:
     """Half labels beside fp32 logits, as a mixed-precision batch has them; fp64 stays fp64."""
-    logits, label, source = mixed_batch()
-    expected = domain_loss(logits, label, source, JOINT)
-    assert torch.equal(domain_loss(logits, label.bfloat16(), source, JOINT), expected)
-    assert domain_loss(logits.double(), label.double(), source, JOINT).dtype == torch.float64
+    logits, label, dataset = mixed_batch()
+    expected = domain_loss(logits, label, dataset, JOINT)
+    assert torch.equal(domain_loss(logits, label.bfloat16(), dataset, JOINT), expected)
+    assert domain_loss(logits.double(), label.double(), dataset, JOINT).dtype == torch.float64

@@ -59,26 +59,26 @@ def test_two_turns_agree_with_the_paper(spaces: tuple[JointLabelSpace, list[Spac
 
     image, alpha = torch.rand(4, 3, 16, 16) * 2 - 1, torch.rand(4)
     faces = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 1], [0, 1, 0]])
-    source = torch.zeros(4, dtype=torch.long)
+    dataset = torch.zeros(4, dtype=torch.long)
     label = labels.expand(faces, 0)
     if labels is JOINT[0]:
-        source[2:] = 1
+        dataset[2:] = 1
         label[2:] = labels.expand(torch.tensor([[1.0, 0], [0, 1]]), 1)
     target = torch.cat([label[[1, 0]], label[[3, 2]]])
     adversarial = adversarial_loss("wgan")
 
     # The turn of D: fake made once, with its graph; one pass for real and fake.
-    fake = generator(image, labels.condition(target, source))
+    fake = generator(image, labels.condition(target, dataset))
     score, logits = discriminator(torch.cat([image, fake.detach()]))
     real_score, fake_score = score.chunk(2)
     gradient_of = partial(piecewise_linear_gradient, discriminator.critic_layers)
     terms = {
         "D/adv": adversarial.d_loss(real_score, fake_score),
-        "D/cls": domain_loss(logits[: len(image)], label, source, labels),
+        "D/cls": domain_loss(logits[: len(image)], label, dataset, labels),
         "D/gp": gradient_penalty(gradient_of, image, fake, alpha),
     }
     (terms["D/adv"] + terms["D/cls"] + 10 * terms["D/gp"]).backward()
-    expected = discriminator_step(paper_g, paper_d, image, label, source, target, alpha, plain)
+    expected = discriminator_step(paper_g, paper_d, image, label, dataset, target, alpha, plain)
     assert_same(terms, discriminator, expected)
     assert all(p.grad is None for p in generator.parameters())
     optimizer.step()
@@ -87,12 +87,12 @@ def test_two_turns_agree_with_the_paper(spaces: tuple[JointLabelSpace, list[Spac
     # The turn of G: the same fake and its graph, D as it is now, and frozen.
     discriminator.requires_grad_(False)
     score, logits = discriminator(fake)
-    cycled = generator(fake, labels.condition(label, source))
+    cycled = generator(fake, labels.condition(label, dataset))
     terms = {
         "G/adv": adversarial.g_loss(score),
-        "G/cls": domain_loss(logits, target, source, labels),
+        "G/cls": domain_loss(logits, target, dataset, labels),
         "G/rec": reconstruction_loss(cycled, image),
     }
     (terms["G/adv"] + terms["G/cls"] + 10 * terms["G/rec"]).backward()
-    expected = generator_step(paper_g, paper_d, image, label, source, target, plain)
+    expected = generator_step(paper_g, paper_d, image, label, dataset, target, plain)
     assert_same(terms, generator, expected)

@@ -10,8 +10,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from stargan import cli
-from stargan.contracts import Feed, UserError
-from stargan.judge import open_judge
+from stargan.contracts import Feed
+from stargan.errors import UserError
+from stargan.judges.judge import open_judge
 from stargan.losses.domain import domain_loss
 from stargan.methods.augment import AUGMENT_DRAWS, augment
 from stargan.methods.classifier import augmented
@@ -83,7 +84,7 @@ def test_its_loss_is_the_domain_loss_of_changed_images() -> None:
     method.classifier.eval()
     logits = method.classifier(changed)
     loss, terms = method.loss(batch, {})
-    torch.testing.assert_close(loss, domain_loss(logits, batch.label, batch.source, method.labels))
+    torch.testing.assert_close(loss, domain_loss(logits, batch.label, batch.dataset, method.labels))
     assert terms == {"C/cls": loss}
 
 
@@ -104,7 +105,9 @@ def test_augmentation_is_a_function_of_the_draws_and_can_be_off() -> None:
     method.classifier.eval()
     assert method.feed() == Feed()
     batch = make_batch(method)
-    expected = domain_loss(method.classifier(batch.image), batch.label, batch.source, method.labels)
+    expected = domain_loss(
+        method.classifier(batch.image), batch.label, batch.dataset, method.labels
+    )
     assert torch.equal(method.loss(batch, {})[0], expected)
 
 

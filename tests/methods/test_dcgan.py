@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.dcgan import DCGAN
 from stargan.training.engine import Engine

@@ -61,7 +61,7 @@ class Pair:
 
     def labelled(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch: Batch = self.batch
-        return batch.image, batch.label, batch.source, batch.target
+        return batch.image, batch.label, batch.dataset, batch.target
 
     def check(
         self, made: tuple[Tensor, dict[str, Tensor]], network: nn.Module, expected: Step
@@ -138,8 +138,8 @@ def test_losses_and_gradients_equal_an_independent_reading(
 
 def test_the_plain_networks_are_the_networks() -> None:
     pair = Pair(JOINT)
-    image, _, source, target = pair.labelled()
-    condition = JOINT.condition(target, source)
+    image, _, dataset, target = pair.labelled()
+    condition = JOINT.condition(target, dataset)
     with torch.no_grad():
         torch.testing.assert_close(
             pair.method.generator(image, condition), pair.generator(image, condition)
@@ -196,13 +196,13 @@ MUTANTS = {
     ),
     "R1 is of the bare score": (
         *("realness", "D with R1"),
-        *("self.judge(image, label, source)[0]", "self.discriminator(image)[0]"),
+        *("self.judge(image, label, dataset)[0]", "self.discriminator(image)[0]"),
     ),
     "labels that are not set do not count": ("judge", "D", "(2 * label - 1)", "label"),
     "labels count the other way round": ("judge", "D", "(2 * label - 1)", "(1 - 2 * label)"),
     "labels of the other data set count": (
         *("judge", "D"),
-        *("* self.labels.known(source).to(label)", ""),
+        *("* self.labels.known(dataset).to(label)", ""),
     ),
     "G is judged under the old labels": (
         *("generator_loss", "G"),
@@ -275,10 +275,10 @@ def test_a_mutant_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     function, step, old, new = MUTANTS[name]
     module: Any = paper_method if function == "fakes" else stargan_modern
     cls = paper_method.StarGAN if function == "fakes" else StarGANModern
-    source = inspect.getsource(getattr(cls, function))
-    assert source.count(old) == 1, "the mutant no longer fits the code"
+    dataset = inspect.getsource(getattr(cls, function))
+    assert dataset.count(old) == 1, "the mutant no longer fits the code"
     changed: Any = types.ModuleType(module.__name__)
-    exec(inspect.getsource(module).replace(source, source.replace(old, new)), vars(changed))
+    exec(inspect.getsource(module).replace(dataset, dataset.replace(old, new)), vars(changed))
     monkeypatch.setattr(cls, function, getattr(getattr(changed, cls.__name__), function))
     with pytest.raises(AssertionError):
         STEPS[step](Pair(JOINT))

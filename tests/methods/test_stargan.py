@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace
 from stargan.methods.stargan import StarGAN
 from stargan.networks.averaging import update_average
@@ -39,7 +39,7 @@ def test_one_step_equals_an_independent_reading_of_the_paper(labels: JointLabelS
     paper.copy_parameters(method.discriminator, discriminator)
 
     shared = method.fakes(batch)
-    given = (batch.image, batch.label, batch.source, batch.target)
+    given = (batch.image, batch.label, batch.dataset, batch.target)
     d_loss, d_terms = method.discriminator_loss(batch, {"fake": shared["fake"].detach()})
     d_loss.backward()
     expected = paper.discriminator_step(
@@ -118,11 +118,11 @@ def test_paper_has_no_average() -> None:
 def test_no_mixing_across_the_batch() -> None:
     method = make_stargan()
     given = make_batch(method)[:4]
-    image, label, source, target = given
-    together = method.translate(image, label, target, source)
+    image, label, dataset, target = given
+    together = method.translate(image, label, target, dataset)
     alone = torch.cat(
         [
-            method.translate(*(t[i : i + 1] for t in (image, label, target, source)))
+            method.translate(*(t[i : i + 1] for t in (image, label, target, dataset)))
             for i in range(6)
         ]
     )
@@ -131,10 +131,10 @@ def test_no_mixing_across_the_batch() -> None:
 
 def test_translations_follow_the_target_and_not_the_own_label() -> None:
     method = make_stargan()
-    image, label, source, target = make_batch(method)[:4]
-    expected = method.generator(image, SINGLE.condition(target, source)).clamp(-1, 1)
-    assert torch.equal(method.translate(image, label, target, source), expected)
-    assert torch.equal(method.translate(image, 1 - label, target, source), expected)
+    image, label, dataset, target = make_batch(method)[:4]
+    expected = method.generator(image, SINGLE.condition(target, dataset)).clamp(-1, 1)
+    assert torch.equal(method.translate(image, label, target, dataset), expected)
+    assert torch.equal(method.translate(image, 1 - label, target, dataset), expected)
 
 
 def test_every_parameter_gets_a_gradient() -> None:

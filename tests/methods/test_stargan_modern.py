@@ -62,18 +62,18 @@ def test_wrong_labels_lower_the_score() -> None:
     batch = make_batch(method)
     _, logits = method.discriminator(batch.image)
     agreeing = (logits > 0).float()
-    best, _ = method.judge(batch.image, agreeing, batch.source)
-    worst, _ = method.judge(batch.image, 1 - agreeing, batch.source)
+    best, _ = method.judge(batch.image, agreeing, batch.dataset)
+    worst, _ = method.judge(batch.image, 1 - agreeing, batch.dataset)
     assert (best > worst).all()
 
 
 def test_labels_of_the_other_data_set_do_not_count() -> None:
     method = make_modern(JOINT)
     batch = make_batch(method)
-    score, _ = method.judge(batch.image, batch.label, batch.source)
-    known = JOINT.known(batch.source)
+    score, _ = method.judge(batch.image, batch.label, batch.dataset)
+    known = JOINT.known(batch.dataset)
     noisy = torch.where(known, batch.label, torch.rand_like(batch.label))
-    again, _ = method.judge(batch.image, noisy, batch.source)
+    again, _ = method.judge(batch.image, noisy, batch.dataset)
     torch.testing.assert_close(score, again)
 
 

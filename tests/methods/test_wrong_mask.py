@@ -15,19 +15,19 @@ SIDE = 16
 STEPS = 400
 
 
-def draw(size: int, source: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """The left half is red or blue, the right bright or dark; a source knows one of the two.
+def draw(size: int, dataset: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """The left half is red or blue, the right bright or dark; a dataset knows one of the two.
 
-    Images, joint labels, sources.
+    Images, joint labels, datasets.
     """
     red, bright = (torch.randint(2, (size,), generator=generator).float() for _ in range(2))
     image = 0.1 * torch.randn(size, 3, SIDE, SIDE, generator=generator)
     image[:, 0, :, :8] += (1.2 * red - 0.6)[:, None, None]
     image[:, 2, :, :8] -= (1.2 * red - 0.6)[:, None, None]
     image[:, :, :, 8:] += (1.2 * bright - 0.6)[:, None, None, None]
-    own = (red, bright)[source]
-    label = LABELS.expand(own[:, None], source)
-    return image.clamp(-1, 1), label, torch.full((size,), source)
+    own = (red, bright)[dataset]
+    label = LABELS.expand(own[:, None], dataset)
+    return image.clamp(-1, 1), label, torch.full((size,), dataset)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.metrics.fid import Moments, fid, frechet_distance, inception, inception_score, kid
 
 

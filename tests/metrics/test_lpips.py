@@ -9,7 +9,7 @@ import torch
 from torchmetrics.functional.image.lpips import _LPIPS
 from torchvision.models import alexnet
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.metrics.lpips import lpips
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stargan import networks
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.dcgan import (
     Discriminator,
     Dropout,

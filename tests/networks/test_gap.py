@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from stargan import networks
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.classifier import DEVIATION, MEAN, GAPClassifier, load_backbone
 
 GAP = {

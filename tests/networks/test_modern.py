@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.modern import Discriminator, FusedNorm, Generator, normalise
 
 

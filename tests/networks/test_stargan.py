@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.networks.stargan import Discriminator, Generator
 from tests.reference_step import PaperDiscriminator, PaperGenerator, copy_parameters
 

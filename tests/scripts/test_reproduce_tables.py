@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce_tables.py"
 

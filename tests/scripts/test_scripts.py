@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stargan.evaluation.health import BY_NAME
+from stargan.health.monitors import BY_NAME
 from tests.tiny import settings, write_export
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from stargan import cli, configs, networks
-from stargan.contracts import UserError
-from stargan.data.synthetic_faces import SPACES
+from stargan.data.drawn.faces import SPACES
+from stargan.errors import UserError
 from stargan.export import describe, reads, save_export
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import cam

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stargan import cli
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import LabelSpace
 from stargan.training.run import build_data
 from tests.tiny import MOODS, settings, write_checkpoint, write_export, write_judge
@@ -21,8 +21,8 @@ def drawn(name: str) -> tuple[dict[str, Any], list[LabelSpace]]:
     """A tiny model's description and spaces for a data set of embedded faces."""
     words = ["experiment=demo", f"data={name}", "data.image_size=32"]
     data = cli.load("train", words, True)["data"]
-    for source in data["use"]:
-        data[source]["count"] = COUNT
+    for dataset in data["use"]:
+        data[dataset]["count"] = COUNT
     module = build_data({"data": data, "seed": 0})
     module.setup()
     spaces = list(module.labels.spaces)
@@ -85,9 +85,9 @@ def test_expressions_from_all_images_and_from_neutral(
 ) -> None:
     model, judge = f"model={faces['expressions1']}", f"judge={faces['judge_expressions']}"
     found = evaluate(tmp_path, model, judge, "cycle=false")
-    (source,) = found["models"][0]["data"]
-    everything, neutral = source["sets"]
-    assert [s["from"] for s in source["sets"]] == ["all images", "neutral images"]
+    (dataset,) = found["models"][0]["data"]
+    everything, neutral = dataset["sets"]
+    assert [s["from"] for s in dataset["sets"]] == ["all images", "neutral images"]
     assert everything["all"]["error"]["count"] == 24 * 7
     assert 0 < neutral["all"]["error"]["count"] < 24 * 7
     assert neutral["all"]["error"]["count"] % 7 == 0, "each neutral image to the seven others"
@@ -162,22 +162,22 @@ def test_regions_of_the_user(
     model = write_export(tmp_path / "model.safetensors", plain, 1)
     judge = write_judge(tmp_path / "judge.safetensors", CLASSES)
     words = [f"model={model}", f"judge={judge}", "cycle=false"]
-    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
-    assert "outside" not in source["sets"][0]["all"]
+    (dataset,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert "outside" not in dataset["sets"][0]["all"]
 
     boxes = tmp_path / "boxes.csv"
     head = "image,label,left,top,width,height\n"
     boxes.write_text(head + "test/red/0,red,9,9,20,20\ntest/red/1,red,0,0,40,9\n")
     words.append(f"data.folder.regions={boxes}")
-    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
-    assert source["sets"][0]["all"]["outside"]["count"] == 2 * 2
-    assert source["notes"][0].startswith(
+    (dataset,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert dataset["sets"][0]["all"]["outside"]["count"] == 2 * 2
+    assert dataset["notes"][0].startswith(
         "What a label of folder concerns is the boxes of boxes.csv"
     )
-    assert "14 of 18 translations are of images whose region is not given" in source["notes"][1]
+    assert "14 of 18 translations are of images whose region is not given" in dataset["notes"][1]
     boxes.write_text(head + "test/red/0,red,9,9,20,20\n")
-    (source,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
-    assert source["sets"][0]["all"]["outside"]["count"] == 2
+    (dataset,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
+    assert dataset["sets"][0]["all"]["outside"]["count"] == 2
 
     # Regions make no judge.
     with pytest.raises(UserError, match="needs a judge that knows its labels"):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stargan import cli
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.training import checkpoints
 from tests.rig import make_dcgan
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stargan import cli, configs
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.tasks.serve import serve
 from stargan.web import server
 from tests.tiny import settings, write_export

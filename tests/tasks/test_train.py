@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from stargan import Translator, cli, configs
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.export import open_model
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_terms
@@ -113,8 +113,8 @@ def test_checkpoint_is_plain_data_and_opens_by_itself(class_folder: Path, tmp_pa
     method = checkpoints.build_method(loaded["hyper_parameters"]).eval()
     method.load_state_dict(loaded["state_dict"])
     batch = torch.rand(2, 3, 32, 32) * 2 - 1
-    label, source = torch.eye(3)[:2], torch.zeros(2, dtype=torch.long)
-    given = (batch, label.roll(1, 0), label, source)
+    label, dataset = torch.eye(3)[:2], torch.zeros(2, dtype=torch.long)
+    given = (batch, label.roll(1, 0), label, dataset)
     expected = method.translate(*given)
     for path in (last, run / "generator.safetensors"):
         torch.testing.assert_close(open_model(path)(*given), expected)

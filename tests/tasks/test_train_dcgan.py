@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stargan import Sampler, cli
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.training import checkpoints
 from stargan.training.distributed import count_processes
 from stargan.training.metrics_log import read_terms

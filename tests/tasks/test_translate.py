@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from stargan import cli
-from stargan.contracts import UserError
 from stargan.data.datamodule import DataModule
-from stargan.evaluation.what_changed import changed_sheet
-from stargan.images import grid, open_image
-from stargan.inference import Translator
-from stargan.judge import Judge, open_judge
+from stargan.errors import UserError
+from stargan.imaging.decode import open_image
+from stargan.imaging.sheet import grid
+from stargan.inference.translator import Translator
+from stargan.judges.judge import Judge, open_judge
 from stargan.labels import LabelSpace
+from stargan.reports.what_changed import changed_sheet
 from stargan.tasks import evaluate
 from stargan.tasks import translate as task
 from stargan.tasks.translate import output_names, translate
@@ -64,8 +65,8 @@ def test_a_folder(cfg: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_one_image_every_label_without_a_sheet(cfg: dict[str, Any]) -> None:
-    source = str(Path(cfg["input"]) / "p1.png")
-    translate({**cfg, "input": source, "to": "all", "contact_sheet": False, "labels": "Male=1"})
+    dataset = str(Path(cfg["input"]) / "p1.png")
+    translate({**cfg, "input": dataset, "to": "all", "contact_sheet": False, "labels": "Male=1"})
     assert written(cfg) == sorted(f"p1_{name}.png" for name in FACES.names + MOODS.names)
     translator = Translator.from_pretrained(cfg["model"])
     for name, image in translator.all(photo(seed=1), {"Male": 1}):
@@ -260,11 +261,11 @@ def test_cam_refuses_a_judge_that_cannot_say(cfg: dict[str, Any], tmp_path: Path
 
 
 def test_never_overwrites_an_input(cfg: dict[str, Any]) -> None:
-    source = Path(cfg["input"]) / "contact_sheet.png"
-    photo(seed=9).save(source)
+    dataset = Path(cfg["input"]) / "contact_sheet.png"
+    photo(seed=9).save(dataset)
     with pytest.raises(UserError, match="overwrite an input"):
-        translate({**cfg, "input": str(source), "output": cfg["input"]})
-    assert np.array_equal(np.asarray(open_image(source)), np.asarray(photo(seed=9)))
+        translate({**cfg, "input": str(dataset), "output": cfg["input"]})
+    assert np.array_equal(np.asarray(open_image(dataset)), np.asarray(photo(seed=9)))
 
 
 def test_output_names() -> None:

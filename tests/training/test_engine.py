@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from stargan.contracts import Batch, UserError
+from stargan.contracts import Batch
+from stargan.errors import UserError
 from stargan.methods.base import Method
 from stargan.methods.phases import Average, Group, Phase, Shared, Terms, Until, Update
 from stargan.networks.averaging import start_average, update_average

@@ -105,7 +105,7 @@ def test_a_step_never_waits_for_the_gpu(name: str) -> None:
     batch = make_batch(method)
     there = batch._replace(draws={k: v.cuda() for k, v in batch.draws.items()})
     there = there._replace(
-        **{k: getattr(batch, k).cuda() for k in ("image", "label", "source", "target")}
+        **{k: getattr(batch, k).cuda() for k in ("image", "label", "dataset", "target")}
     )
 
     def step() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan.inference import Translator
+from stargan.inference.translator import Translator
 from stargan.web.studio import Studio
 from tests.tiny import FACES, settings, write_export
 

@@ -165,7 +165,7 @@ def test_bombs_and_floods_leave_the_server_alive(
 
 
 def test_two_servers_cannot_have_one_port(studio: Studio, server: PageServer) -> None:
-    from stargan.contracts import UserError
+    from stargan.errors import UserError
 
     words = f"port {server.port} of 127.0.0.1 is in use: .* port={server.port + 1}"
     with pytest.raises(UserError, match=words):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.web.controls import (
     KEEP,

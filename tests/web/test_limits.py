@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stargan.contracts import UserError
+from stargan.errors import UserError
 from stargan.web.limits import Limits, read_photo, uploaded_file
 from tests.web.conftest import colourful
 

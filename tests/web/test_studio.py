@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stargan import cam
-from stargan.contracts import UserError
-from stargan.judge import Judge
+from stargan.errors import UserError
+from stargan.judges import cam
+from stargan.judges.judge import Judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.web.pictures import caption, message, outcome, to_pil
 from stargan.web.studio import Studio, titles
@@ -111,7 +111,7 @@ def test_titles_tell_models_apart(tmp_path: Path) -> None:
 def test_the_judge_shows_where_and_how_sure(
     tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Maps are the business of stargan.cam; here, that each picture and label gets its own.
+    # Maps are the business of stargan.judges.cam; here, that each picture and label gets its own.
     asked: list[tuple[float, int]] = []
 
     def activation(judge: Judge, image: torch.Tensor, label: int, relative: bool) -> torch.Tensor:

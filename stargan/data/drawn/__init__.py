@@ -1,0 +1,1 @@
+"""Embedded data: faces and digits that are drawn on first use."""

@@ -1,0 +1,19 @@
+"""Errors that a person can mend, and plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+
+class UserError(Exception):
+    """Something the user can mend. The message is one sentence: what, where, what to do.
+
+    The command line prints the message alone and exits with 2; nobody sees a traceback.
+    """
+
+
+Plain = dict[str, Any]
+"""Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""

@@ -1,0 +1,296 @@
+"""Translates a test set to every label and measures each result, batch by batch.
+
+Each batch is kept on disk as soon as it is measured, so that an evaluation that was interrupted
+goes on where it was. What is kept are numbers, not pictures: features, readings, distances.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from stargan import imaging
+from stargan.contracts import Translate
+from stargan.errors import UserError
+from stargan.evaluation.held_out import Chunk, TestSet, wanted
+from stargan.judges.judge import Judge
+from stargan.labels import LabelSpace
+from stargan.metrics.fid import FeatureNetwork
+from stargan.writing import whole, write_whole
+
+PSNR_CAP = 60.0
+"""dB; an exact copy would have infinitely many, and half a grey level of 255 is 54."""
+
+Table = dict[str, Tensor]
+"""Columns of equal length."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instruments:
+    """What the pictures are measured with.
+
+    Attributes:
+        judge: reads labels.
+        columns: the judge's logits that are the labels of the model's space, in its order.
+        features: whose features FID, KID and the Inception Score are taken of.
+        distance: between two batches of images, ``(B,)``: how far apart they look.
+        distance_name: what the tables call it.
+        judge_name: the same of the judge.
+    """
+
+    judge: Judge
+    columns: Tensor
+    features: FeatureNetwork
+    distance: Callable[[Tensor, Tensor], Tensor] | None
+    distance_name: str
+    judge_name: str
+
+    @property
+    def own_features(self) -> bool:
+        """Whether the judge's own features are the feature network."""
+        return self.features.name == self.judge_name
+
+    def read(self, image: Tensor) -> Table:
+        """Logits in the labels of the model's space, and features; on the CPU."""
+        image = image.to(self.judge.device)
+        features, scores = self.features.read(image)
+        found = {"features": features.float().cpu()}
+        if self.own_features and scores is not None:
+            found["logits"] = scores[:, self.columns.to(scores.device)].float().cpu()
+            return found
+        logits = self.judge.logits(image)
+        found["logits"] = logits[:, self.columns.to(logits.device)].float().cpu()
+        if scores is not None:
+            found["scores"] = scores.float().cpu()
+        return found
+
+
+def judge_instruments(judge: Judge, space: LabelSpace, name: str) -> Instruments:
+    """The judge alone as the instrument for everything."""
+
+    def read(image: Tensor) -> tuple[Tensor, Tensor]:
+        return judge.features(image), judge.logits(image)
+
+    return Instruments(
+        judge=judge,
+        columns=torch.tensor(judge.match(space, f"the judge {name}").places),
+        features=FeatureNetwork(name, read),
+        distance=None,
+        distance_name=f"features of {name}",
+        judge_name=name,
+    )
+
+
+class Shards:
+    """Tables by name, in a folder or in memory; what is there already is not made again.
+
+    Args:
+        folder: where they are kept; None: nowhere.
+        identity: what they depend on; a folder of another identity is emptied.
+    """
+
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        if folder is None:
+            return
+        text = json.dumps(identity, sort_keys=True, default=str)
+        try:
+            stamp = folder / "identity.json"
+            if folder.exists() and (not stamp.is_file() or stamp.read_text("utf-8") != text):
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob("*.part"):
+                left.unlink()
+        except OSError as error:
+            raise UserError(f"'{folder}' cannot be written ({error.strerror or error}).") from error
+        if not stamp.is_file():
+            write_whole(stamp, text)
+
+    def get(self, name: str, make: Callable[[], Table]) -> Table:
+        """A table, made if it is not there."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.safetensors"
+        if path.is_file():
+            with contextlib.suppress(SafetensorError, OSError):  # damaged: made again
+                return load_file(path)
+        table = make()
+        with whole(path) as part:
+            save_file({k: v.contiguous() for k, v in table.items()}, part)
+        return table
+
+
+@dataclass(frozen=True)
+class Records:
+    """Everything measured of one model on one test set.
+
+    Attributes:
+        real: of the test images: ``row``, ``label (N, L)``, ``logits (N, L)``, ``features (N, F)``,
+            with a feature network of its own also ``scores (N, K)``.
+        fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
+            in ``TestSet.wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
+            are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
+            ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
+            mean absolute ones on [0, 1].
+        reference: of the training images: ``label``, ``features``.
+    """
+
+    real: Table
+    fake: Table
+    reference: Table
+
+
+def translate_set(
+    translate: Translate,
+    test: TestSet,
+    tools: Instruments,
+    batch_size: int,
+    shards: Shards | None = None,
+    reference: Shards | None = None,
+    cycle: bool = True,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Records:
+    """Translate every test image to every label that it does not have, and measure.
+
+    Args:
+        translate: the model.
+        test: the images.
+        tools: judge, features, distance.
+        batch_size: images at a time.
+        shards: where the measurements are kept.
+        reference: where those of the training images are kept; None in memory: they are left out,
+            and with them FID, KID and diversity of real images.
+        cycle: also translate back.
+        advance: told the number of images that are done.
+    """
+    shards = shards or Shards(None)
+    compared: list[Table] = []
+    if reference is not None:
+        for start, end in test.chunks(batch_size, reference=True):
+            make = partial(_reference, test, tools, start, end)
+            compared.append(reference.get(f"{start:07d}", make))
+            advance(end - start)
+    real: list[Table] = []
+    fake: list[Table] = []
+    for start, end in test.chunks(batch_size):
+        make = partial(_measure, translate, test, tools, start, end, cycle)
+        both = shards.get(f"{start:07d}", make)
+        for tables, kind in ((real, "real."), (fake, "fake.")):
+            tables.append({k[5:]: v for k, v in both.items() if k.startswith(kind)})
+        advance(end - start)
+    return Records(_joined(real), _joined(fake), _joined(compared))
+
+
+def change(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference over the channels ``(B, H, W)``, on [0, 1]."""
+    return (a - b).abs().mean(1) / 2
+
+
+def rounded(image: Tensor) -> Tensor:
+    """As a PNG would keep it, in [-1, 1] again: fakes are seen with the 8 bits of real images."""
+    return imaging.to_uint8(image).float().div_(127.5).sub_(1)
+
+
+def _reference(test: TestSet, tools: Instruments, start: int, end: int) -> Table:
+    chunk = test.load(start, end, reference=True)
+    if not len(chunk.row):
+        return {"label": chunk.label}
+    read = tools.read(chunk.image)
+    return {"label": chunk.label, "features": read["features"]}
+
+
+def _measure(
+    translate: Translate, test: TestSet, tools: Instruments, start: int, end: int, cycle: bool
+) -> Table:
+    """One chunk of images: columns ``real.*`` of the images, ``fake.*`` of the translations."""
+    chunk = test.load(start, end)
+    if not len(chunk.row):
+        return {"real.row": chunk.row}
+    real = {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
+    parts: list[Table] = []
+    regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+    for number, wish in enumerate(test.wishes):
+        rows, target = wanted(test.space, chunk.label, wish)
+        if not len(rows):
+            continue
+        image, label = chunk.image[rows], chunk.label[rows]
+        dataset = torch.full((len(rows),), test.index)
+        own = translate.labels.expand(label, test.index)
+        asked = translate.labels.expand(target, test.index)
+        made = translate(image, own, asked, dataset)
+        fake = rounded(made.float().cpu())
+        read = tools.read(fake)
+        pixels = change(fake, image)
+        part = {
+            "row": chunk.row[rows],
+            "label": label,
+            "target": target,
+            "wish": torch.full((len(rows),), number),
+            "change": pixels.mean((1, 2)),
+            "distance": (read["features"] - real["features"][rows]).norm(dim=1)
+            if tools.distance is None
+            else tools.distance(fake, image).float().cpu(),
+            **read,
+        }
+        if test.knows_regions:
+            group = tuple(test.group(wish))
+            if group not in regions:
+                regions[group] = _regions(test, chunk, group)
+            mask, known = (part_of[rows] for part_of in regions[group])
+            for name, where in (("inside", mask), ("outside", ~mask)):
+                part[name] = _mean(pixels, where).where(known, torch.nan)
+        true = [test.truth(int(chunk.row[r]), t) for r, t in zip(rows, target, strict=True)]
+        if all(t is not None for t in true):
+            drawn = torch.stack([t for t in true if t is not None])
+            part["truth"] = change(fake, drawn).mean((1, 2))
+        if cycle:
+            back = translate(made, asked, own, dataset)
+            part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
+        parts.append(part)
+    named = {f"real.{k}": v for k, v in real.items()}
+    return named | {f"fake.{k}": v for k, v in _joined(parts).items()}
+
+
+def _reconstruction(back: Tensor, image: Tensor) -> Table:
+    squared = ((back - image) / 2).square().mean((1, 2, 3))
+    psnr = (-10 * squared.clamp_min(1e-12).log10()).clamp_max(PSNR_CAP)
+    found = {"l1": change(back, image).mean((1, 2)), "psnr": psnr}
+    if min(image.shape[-2:]) >= 11:  # SSIM's window
+        ssim = structural_similarity_index_measure(back, image, data_range=2.0, reduction="none")
+        assert isinstance(ssim, Tensor)
+        found["ssim"] = ssim.reshape(-1)
+    return found
+
+
+def _regions(test: TestSet, chunk: Chunk, group: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """``(B, H, W)`` bool: what a group may change in each image; ``(B,)`` whether that is known."""
+    found = [test.region(int(row), group) for row in chunk.row]
+    nothing = torch.zeros(chunk.image.shape[-2:], dtype=torch.bool)
+    masks = torch.stack([nothing if mask is None else mask for mask in found])
+    return masks, torch.tensor([mask is not None for mask in found])
+
+
+def _mean(pixels: Tensor, mask: Tensor) -> Tensor:
+    """Means ``(B,)`` where a mask is set; NaN where it is nowhere."""
+    return (pixels * mask).sum((1, 2)) / mask.sum((1, 2))
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """Tables below each other; only the columns that all non-empty ones have."""
+    whole = [t for t in tables if t and len(next(iter(t.values())))]
+    if not whole:
+        return {}
+    keys = [k for k in whole[0] if all(k in t for t in whole)]
+    return {k: torch.cat([t[k] for t in whole]) for k in keys}

@@ -1,0 +1,108 @@
+"""How good images from noise are, by a classifier: FID in its features, shares of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stargan.errors import UserError
+from stargan.judges.judge import Judge
+from stargan.metrics.bootstrap import Estimate
+from stargan.metrics.fid import fid
+
+SURE = 0.9
+
+
+@dataclass(frozen=True)
+class SampleScores:
+    """The figures of a set of samples.
+
+    Attributes:
+        fid: of the samples against real test images.
+        floor: the same of real training images instead of the samples: what a perfect model would
+            reach with so many images.
+        shares: class to its share of the real test images and of the samples, as the judge reads
+            them, in [0, 1].
+        sure: share of the real test images and of the samples that the judge holds for one class
+            with a probability of at least ``SURE``: a plain measure of being readable.
+        counts: how many samples, real test images and real training images.
+    """
+
+    fid: Estimate
+    floor: Estimate
+    shares: dict[str, tuple[float, float]]
+    sure: tuple[float, float]
+    counts: tuple[int, int, int]
+
+
+def score_samples(judge: Judge, fake: Tensor, test: Tensor, train: Tensor) -> SampleScores:
+    """Compare samples with real images.
+
+    FID grows as the number of images falls, so the samples are compared in the number of the
+    training images given here: take as many of both.
+
+    Args:
+        judge: a classifier with one space of exclusive classes.
+        fake: ``(N, C, H, W)`` in [-1, 1], C 1 or 3.
+        test: real images that neither the model nor the judge has seen.
+        train: real images, for the floor.
+
+    Raises:
+        UserError: a judge of something else than exclusive classes.
+    """
+    space = judge.labels.spaces[0]
+    if len(judge.labels.spaces) != 1 or not space.categorical:
+        raise UserError(
+            "the judge must read one set of exclusive classes: train it on class folders or digits."
+        )
+    read = {
+        name: look(judge, image.split(256))
+        for name, image in (("fake", fake), ("test", test), ("train", train))
+    }
+    features = {name: found[0] for name, found in read.items()}
+    likely = {name: found[1].softmax(1) for name, found in read.items()}
+    number = min(len(fake), len(train))
+    shares = {}
+    for i, name in enumerate(space.names):
+        real, made = ((likely[s].argmax(1) == i).float().mean().item() for s in ("test", "fake"))
+        shares[name] = (real, made)
+    real, made = ((likely[s].amax(1) >= SURE).float().mean().item() for s in ("test", "fake"))
+    return SampleScores(
+        fid=fid(features["test"], features["fake"][:number]),
+        floor=fid(features["test"], features["train"][:number]),
+        shares=shares,
+        sure=(real, made),
+        counts=(len(fake), len(test), len(train)),
+    )
+
+
+def look(judge: Judge, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features ``(N, F)`` and logits ``(N, L)`` of images ``(B, 1 or 3, H, W)``, part by part."""
+    features, logits = [], []
+    for part in parts:
+        colour = part.expand(-1, 3, -1, -1)
+        features.append(judge.features(colour).cpu())
+        logits.append(judge.logits(colour).float().cpu())
+    return torch.cat(features), torch.cat(logits)
+
+
+def score_lines(scores: SampleScores, model: str, judge: str) -> list[str]:
+    """The figures as Markdown."""
+    samples, test, _ = scores.counts
+    lines = [
+        f"# {model}",
+        "",
+        f"- samples: {samples:,}; real test images: {test:,}; judge: {judge}",
+        f"- FID in the judge's features, {scores.fid.count:,} images: **{scores.fid.value:.2f}** "
+        f"(95 % {scores.fid.low:.2f} to {scores.fid.high:.2f}); real training images instead of "
+        f"samples: {scores.floor.value:.2f}. Comparable only with the same judge and numbers.",
+        f"- held for one class with a probability of at least {SURE}: {scores.sure[1]:.1%} of the "
+        f"samples, {scores.sure[0]:.1%} of the real images",
+        "",
+        "| class | real | samples |",
+        "|---|---|---|",
+    ]
+    return lines + [f"| {n} | {a:.1%} | {b:.1%} |" for n, (a, b) in scores.shares.items()]

@@ -1,0 +1,169 @@
+"""The page of ``stargan health``: what every monitor says, and the curves with marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from stargan.errors import Plain
+from stargan.health.monitors import BY_NAME, MONITORS, Health, Row
+from stargan.losses.adversarial import ADVERSARIAL
+from stargan.reports.page import Page
+
+# Title, curves, and whether the axis is logarithmic.
+PLOTS = (
+    ("Adversarial terms", ("D/adv", "G/adv"), False),
+    ("Pairs of real and fake that D ranks right", ("D/rank",), False),
+    ("D's mean scores", ("D/real", "D/fake"), False),
+    ("Other terms of D", ("D/cls", "D/gp", "D/r1"), True),
+    ("Other terms of G", ("G/cls", "G/rec"), True),
+    ("Gradients, root mean square", ("grad/G", "grad/D"), True),
+    ("Samples against the data", ("samples/spread", "samples/bins", "samples/jsd"), False),
+    ("Bins that differ, near twins", ("samples/ndb", "samples/duplicates"), False),
+    ("What the label changes", ("label_effect",), True),
+    ("What the input changes", ("input_effect",), False),
+    ("Drift under the own label", ("colour_drift", "background_drift"), False),
+)
+WORDS = {
+    "D/rank": "0.5: D guesses, 1: it is always right",
+    "samples/spread": "mean distance between G's images over that of the data; 1: as varied",
+    "samples/bins": "kinds of images (k-means) in use over those of the data; 1: as many",
+    "samples/jsd": "Jensen-Shannon divergence of the shares of the kinds, in bits",
+    "samples/ndb": "share of the kinds whose frequency differs at the 5 % level (NDB / K)",
+    "samples/duplicates": "share of images that have a near twin; about 0.01 in the data",
+    "grad/G": "root mean square of G's gradients; below 1e-7 Adam's steps fade out",
+    "label_effect": "mean |G(x, c1) - G(x, c2)| on [-1, 1]; below 0.004 nobody sees it",
+    "input_effect": "differences between outputs over differences between inputs",
+    "colour_drift": "largest change of a mean channel value of G(x, its own label)",
+    "background_drift": "mean absolute change of the margin of G(x, its own label)",
+}
+
+
+def make_page(
+    name: str, health: Health, rows: Sequence[Row], story: Sequence[Plain], sample: Path | None
+) -> Page:
+    """The page of a run.
+
+    Args:
+        name: of the run.
+        health: the monitors, with all rows of its log read.
+        rows: of the log.
+        story: lines of health.jsonl in order, or the findings of ``health`` in the same form.
+        sample: a picture of the last samples.
+    """
+    page = Page(f"Health of {name}", f"{len(rows)} rows of the log, to step {rows[-1]['step']:,}")
+    if health.troubles:
+        for trouble in health.troubles.values():
+            monitor = BY_NAME[trouble.monitor]
+            page.warning(
+                f"**{capital(monitor.title)}**, since step {trouble.since:,}: {trouble.evidence}. "
+                f"What usually helps: {monitor.cures}."
+            )
+    elif not health.judged:
+        page.text("The run is too young to be judged: the first steps of G are always rough.")
+    else:
+        over = "There was trouble; it is over." if story else "No trouble was found."
+        page.text(f"**All is well.** {over}")
+    page.heading("Verdicts")
+    page.table(["monitor", "verdict", "last row"], [list(v) for v in verdicts(health, rows, story)])
+    if story:
+        page.heading("What happened")
+        page.table(["step", "what", "figures"], [list(line) for line in events(story)])
+    page.heading("Curves")
+    marks = [(float(x["step"]), mark_word(x)) for x in story if x["event"] != "rollback"]
+    explained: dict[str, str] = {}
+    for title, names, log in PLOTS:
+        curves = {n: [(float(r["step"]), float(r[n])) for r in rows if n in r] for n in names}
+        curves = {n: points for n, points in curves.items() if points}
+        if curves:
+            page.plot(curves, title=title, marks=marks, log=log)
+            explained |= {n: WORDS[n] for n in curves if n in WORDS}
+    if explained:
+        page.heading("Words")
+        page.items(explained)
+    if sample is not None:
+        page.heading("Last samples")
+        with Image.open(sample) as image:
+            page.picture(image.convert("RGB"), sample.name)
+    return page
+
+
+def verdicts(
+    health: Health, log: Sequence[Row], story: Sequence[Plain]
+) -> list[tuple[str, str, str]]:
+    """Of each monitor that has something to read: name, verdict, figures of the last row."""
+    columns = {c for row in log for c in row}
+    rows = []
+    for monitor in MONITORS:
+        if not columns.intersection(monitor.curves):
+            continue
+        past = [line for line in story if line.get("monitor") == monitor.name]
+        opinion, trouble = health.opinions.get(monitor.name), health.troubles.get(monitor.name)
+        if trouble is not None:
+            verdict = f"**trouble since {trouble.since:,}**"
+        elif past:
+            verdict = f"fine since {past[-1]['step']:,}"
+        elif opinion is not None:
+            verdict = "fine"
+        else:
+            verdict = "not judged"
+        evidence = opinion.evidence if opinion else trouble.evidence if trouble else ""
+        rows.append((monitor.name.replace("_", " "), verdict, breakable(evidence)))
+    return rows
+
+
+def events(story: Sequence[Plain]) -> list[tuple[str, str, str]]:
+    """The story as a table: step, what, figures."""
+    rows = []
+    for line in story:
+        if line["event"] == "rollback":
+            words = f"rates times {line['lr_scale']:g}"
+            rows.append((f"{line['step']:,}", f"back to step {line['to_step']:,}", words))
+        else:
+            over = "over: " if line["event"] == "recovered" else ""
+            title = over + str(line["monitor"]).replace("_", " ")
+            rows.append((f"{line['step']:,}", title, breakable(line["evidence"])))
+    return rows
+
+
+def mark_word(line: Mapping[str, object]) -> str:
+    """A word at a mark in the plots."""
+    name = str(line["monitor"]).replace("_", " ")
+    return f"{name} over" if line["event"] == "recovered" else name
+
+
+def breakable(text: str) -> str:
+    """Figures of a cell: the part after the first semicolon or comma as a second, smaller line."""
+    for sign in ("; ", ", "):
+        head, found, rest = text.partition(sign)
+        if found:
+            return f"{head}\n{rest}"
+    return text
+
+
+def capital(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def last_sample(folder: Path) -> Path | None:
+    """The newest picture of a run's samples."""
+    pictures = [*folder.glob("samples/*.png"), *folder.glob("image_at_epoch_*.png")]
+    return max(pictures, key=lambda p: p.stat().st_mtime) if pictures else None
+
+
+def replay(config: Plain, rows: Sequence[Row]) -> tuple[Health, list[Plain]]:
+    """The monitors with all rows read, and what they found.
+
+    Args:
+        config: of the run.
+        rows: of its metrics.csv.
+    """
+    method, told = config["method"], config.get("health", {})
+    loss = ADVERSARIAL.get(str(method.get("adversarial")))
+    patience = {k: int(told[k]) for k in ("grace", "patience") if k in told}
+    health = Health(loss.scale if loss else None, int(method.get("n_critic", 1)), **patience)
+    found = [f.to_plain() | {"attempt": 0} for row in rows for f in health.read(row)]
+    return health, found

@@ -1,0 +1,1 @@
+"""Judges: classifiers that look at what others made, and where they look."""
