@@ -238,8 +238,8 @@ def _source(page: Page, dataset: SourceResult, title: str) -> None:
     page.text(
         f"{dataset.counts[0]:,} test images, {dataset.counts[1]:,} training images to compare "
         f"with, {height} x {width} pixels. Below each figure its 95 % interval: bootstrap over "
-        "images, for FID, KID, diversity and Inception Score a jackknife. *real*: the same figure of real "
-        "test images."
+        "images, for FID, KID, diversity and Inception Score a jackknife. *real*: the same figure "
+        "of real test images."
     )
     random = [p for p in dataset.pictures if p.heading.startswith("Random")]
     for pictures in random:
