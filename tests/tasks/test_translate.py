@@ -11,6 +11,7 @@ from PIL import Image
 from stargan import cli
 from stargan.data.datamodule import DataModule
 from stargan.errors import UserError
+from stargan.evaluation import origin
 from stargan.imaging.decode import open_image
 from stargan.imaging.sheet import grid
 from stargan.inference.names import output_names
@@ -18,7 +19,6 @@ from stargan.inference.translator import Translator
 from stargan.judges.judge import Judge, open_judge
 from stargan.labels import LabelSpace
 from stargan.reports.what_changed import changed_sheet
-from stargan.evaluation import origin
 from stargan.tasks import translate as task
 from stargan.tasks.translate import translate
 from tests.tiny import FACES, MOODS, photo, settings, write_export, write_judge

@@ -32,5 +32,5 @@ def test_train_returns_the_final_figures(tmp_path: Path) -> None:
 def test_bad_words_are_what_the_command_refuses() -> None:
     with pytest.raises(UserError, match="which experiment"):
         train([])
-    with pytest.raises(UserError, match="unknown key 'trainer.max_stepz'"):
+    with pytest.raises(UserError, match="unknown key 'trainer\\.max_stepz'"):
         train(["experiment=demo", "trainer.max_stepz=3"])
