@@ -1,7 +1,7 @@
 """Watches whether a run is going well, says so in plain words, and acts if it is told to.
 
 Measures cheaply and puts the figures into the log of terms; the monitors
-(``stargan.evaluation.health``) read the log's rows. So ``metrics.csv`` holds all that they know.
+(``stargan.health.monitors``) read the log's rows. So ``metrics.csv`` holds all that they know.
 """
 
 from __future__ import annotations

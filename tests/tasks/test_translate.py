@@ -92,7 +92,7 @@ def test_the_sheet_shows_inputs_and_outputs_with_captions(
         seen.append((rows, columns, titles, scale))
         return grid(rows, columns, titles, scale)
 
-    monkeypatch.setattr(task.images, "grid", watch)
+    monkeypatch.setattr(task.imaging, "grid", watch)
     translate({**cfg, "scale": 4})
     ((rows, columns, titles, scale),) = seen
     assert columns == ["input", "Blond_Hair, Young=0"]
@@ -109,7 +109,7 @@ def test_the_sheet_of_all_labels_tells_flipped_from_chosen(
 ) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr(
-        task.images, "grid", lambda rows, columns, *_: (seen.append(columns), rows[0][0])[1]
+        task.imaging, "grid", lambda rows, columns, *_: (seen.append(columns), rows[0][0])[1]
     )
     translate({**cfg, "to": "all"})
     faces = [*FACES.names[:3], "Male flipped", "Young flipped"]
