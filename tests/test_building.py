@@ -87,7 +87,7 @@ def test_every_configuration_names_what_is_there() -> None:
         ("stargan.networks.stargan.nn.Linear", NETWORK, "does not exist"),
         ("stargan.networks.stargan.UserError", NETWORK, "is no network of"),
         ("stargan.networks.blocks.check_image_size", NETWORK, "a subclass of Module"),
-        ("stargan.training.callback.build_callbacks", CALLBACK, "a subclass of RunCallback"),
+        ("stargan.callbacks.accuracy.percent", CALLBACK, "a subclass of RunCallback"),
         ("stargan.data.drawn.faces.default_cache", DATASET, "annotated to return one"),
         ("stargan.data.datamodule.DataModule", DATASET, "annotated to return one"),
         ("stargan.losses.adversarial.hinge_d", LOSS, "is no adversarial loss"),
