@@ -35,6 +35,7 @@ PATH_KEYS = (
         "resume",
         "weights",
         "inception",
+        "like",
     ),
     *("lpips", "images", "regions", "examples", "generator", "discriminator"),
 )
@@ -214,6 +215,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
     raw = OmegaConf.to_container(config, resolve=False)
+    check_setting(raw)
     missing = [key for key in leaves(raw) if OmegaConf.is_missing(*parent(config, key))]
     if missing and mandatory:
         # Shortest first: data.root before the data.celeba.root that points at it.
@@ -355,6 +357,18 @@ def check_choice(group: str, value: str, own: Path | None = None) -> None:
     near = nearest(value, known)
     hint = did_you_mean(near and f"{group}={near}", "")
     raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
+
+
+def check_setting(config: Any) -> None:
+    """Refuse a setting of the method that its table of settings has not."""
+    method = config.get("method") if isinstance(config, Mapping) else None
+    known = method.get("settings") if isinstance(method, Mapping) else None
+    if isinstance(method, Mapping) and known and method["setting"] not in known:
+        near = nearest(str(method["setting"]), known)
+        raise UserError(
+            f"method.setting={method['setting']} is unknown."
+            f"{did_you_mean(near and f'method.setting={near}', '')} Known: {', '.join(known)}."
+        )
 
 
 def check_key(key: str, keys: set[str], task: str) -> None:
