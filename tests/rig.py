@@ -17,6 +17,7 @@ from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.methods.dcgan import DCGAN
+from stargan.methods.icgan import IcGAN
 from stargan.methods.stargan import StarGAN
 from stargan.methods.stargan_modern import StarGANModern
 from stargan.training.engine import Engine
@@ -36,6 +37,7 @@ MODERN_G = {
 MODERN_D = {"_target_": "stargan.networks.modern.Discriminator", "channels": 8, "width": 16}
 NOISE_G = {"_target_": "stargan.networks.dcgan.Generator", "channels": 4}
 NOISE_D = {"_target_": "stargan.networks.dcgan.Discriminator", "channels": 4}
+ICGAN = "stargan.networks.icgan"
 READER = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
 
 
@@ -72,6 +74,20 @@ def make_modern(labels: JointLabelSpace = SINGLE, **changes: Any) -> StarGANMode
         "seed": 3,
     }
     return StarGANModern(**{**settings, **changes})
+
+
+def make_icgan(labels: JointLabelSpace = SINGLE, size: int = 16, **changes: Any) -> IcGAN:
+    """A tiny one."""
+    settings: dict[str, Any] = {
+        "generator": {"_target_": f"{ICGAN}.Generator", "noise_size": 6, "channels": 4},
+        "discriminator": {"_target_": f"{ICGAN}.Discriminator", "channels": 4},
+        "encoder": {"_target_": f"{ICGAN}.NoiseEncoder", "channels": 4},
+        "label_encoder": {"_target_": f"{ICGAN}.LabelEncoder", "channels": 4, "features": 8},
+        "labels": labels.to_plain(),
+        "image": image_of(labels, size),
+        "seed": 3,
+    }
+    return IcGAN(**{**settings, **changes})
 
 
 def make_dcgan(size: int = 8, channels: int = 1, **changes: Any) -> DCGAN:

@@ -38,7 +38,7 @@ class Reads(Protocol):
         ...
 
     def match(self, space: LabelSpace) -> Match:
-        """Where the labels of a space are among its own. Raises ``UserError`` where they are not."""
+        """Where the labels of a space are among its own; ``UserError`` where they are not."""
         ...
 
 

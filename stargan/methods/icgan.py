@@ -1,8 +1,8 @@
 """IcGAN: a conditional GAN, and encoders that invert it.
 
 Perarnau, van de Weijer, Raducanu and Alvarez, "Invertible conditional GANs for image editing",
-2016, arXiv 1611.06355, with the settings of the authors' code. A photo is encoded as noise ``z`` and
-labels ``y``; the generator makes it again under other labels. One run has three phases:
+2016, arXiv 1611.06355, with the settings of the authors' code. A photo is encoded as noise ``z``
+and labels ``y``; the generator makes it again under other labels. One run has three phases:
 
 ``cgan``
     D tells real images with their own labels from real images with wrong ones and from fakes, G

@@ -1,9 +1,9 @@
 """The four networks of IcGAN: generator, discriminator and two encoders.
 
 Perarnau, van de Weijer, Raducanu and Alvarez, "Invertible conditional GANs for image editing",
-2016, arXiv 1611.06355, figure 1 and appendix; layers, biases and initial weights as in the authors' code.
-Labels are -1 or 1 here, as published, and join the noise in G, the features of the first layer in
-D. At 64 px and 18 labels: G 3,725,123 parameters, D 2,803,393, E_z 18,278,244, E_y 3,186,962.
+2016, arXiv 1611.06355; layers, biases and initial weights as in the authors' code. Labels are -1 or
+1 here, as published, and join the noise in G, the features of the first layer in D. At 64 px and 18
+labels: G 3,725,123 parameters, D 2,803,393, E_z 18,278,244, E_y 3,186,962.
 
 The authors' code makes other sizes than 64 px by depth, in G and D: so does this one in all four.
 Each network halves or doubles the image until it is 4 to 7 pixels wide.

@@ -36,8 +36,9 @@ def translate(cfg: Mapping[str, Any]) -> None:
     Args:
         cfg: ``model`` (run folder, ``.ckpt``, ``.safetensors``), ``input`` (image or folder),
             ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn) or ``like`` (a photo
-            whose labels are wanted), ``output`` (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
-            ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
+            whose labels are wanted), ``output`` (folder); optional ``labels`` known of the input
+            (``Male=1``), ``batch_size`` (16), ``device`` (``auto``), ``contact_sheet`` (true),
+            ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
             for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (a judge that is
             given also reads the labels of ``like``); ``trust``, packages whose networks the files
