@@ -8,10 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from stargan import configs
+from stargan import building, configs
 from stargan.methods.base import Method
 from stargan.training import checkpoints
-from tests.rig import JOINT, fit, image_of, make_batch, make_engine, make_modern, make_stargan
+from tests.rig import (
+    JOINT,
+    SINGLE,
+    fit,
+    image_of,
+    make_batch,
+    make_engine,
+    make_modern,
+    make_stargan,
+)
 
 METHODS = sorted(configs.options("method"))
 # Every term that a loss may have.
@@ -37,7 +46,12 @@ def tiny(name: str) -> Method:
             value |= {k: v for k, v in SMALL.items() if k in value}
         elif key in EVERY_TERM:
             settings[key] = EVERY_TERM[key]
-    plain = {**settings, "labels": JOINT.to_plain(), "image": image_of(JOINT, 32)}
+    for key in ("batch_size", "settings"):
+        settings.pop(key, None)
+    # Some methods take one data set only.
+    method = building.resolve(settings["_target_"], checkpoints.METHOD)
+    labels = JOINT if method.joint else SINGLE
+    plain = {**settings, "labels": labels.to_plain(), "image": image_of(labels, 32)}
     return checkpoints.build_method(plain)
 
 
