@@ -48,8 +48,12 @@ def same_gradients(loss: Tensor, network: nn.Module, expected: dict[str, Tensor]
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5 * largest)
 
 
+def composed(*words: str) -> dict[str, Any]:
+    return configs.compose("train", ["experiment=icgan", "data.root=nowhere", *words])
+
+
 def published(**changes: Any) -> IcGAN:
-    config = configs.compose("train", ["experiment=icgan"], mandatory=False)
+    config = composed()
     left_out = ("schedule", "precision", "max_steps", "batch_size", "settings")
     settings = {k: v for k, v in config["method"].items() if k not in left_out}
     labels = JointLabelSpace([LabelSpace(config["labels"], name="celeba")])
@@ -71,7 +75,7 @@ def test_published_settings_are_the_defaults() -> None:
     told = {k: (g.lr, g.betas) for k, g in engine.groups.items()}
     assert told["G"] == told["D"] == (2e-4, (0.5, 0.999))
     assert told["Ez"] == told["Ey"] == (1e-4, (0.1, 0.999))
-    config = configs.compose("train", ["experiment=icgan"], mandatory=False)
+    config = composed()
     assert (config["data"]["batch_size"], config["data"]["image_size"]) == (64, 64)
     assert len(config["labels"]) == 18
     # 25 epochs and 15, of 182,638 images.
@@ -80,18 +84,17 @@ def test_published_settings_are_the_defaults() -> None:
 
 
 def test_the_comparison_of_stargan_is_one_override() -> None:
-    words = ["experiment=icgan", "method.setting=comparison"]
-    config = configs.compose("train", words, mandatory=False)
+    config = composed("method.setting=comparison")
     method = config["method"]
     assert (config["data"]["image_size"], config["data"]["batch_size"]) == (128, 16)
     assert method["n_critic"] == 5
     assert method["generator_lr"] == method["discriminator_lr"] == 1e-4
     assert method["betas"] == method["encoder_betas"] == [0.5, 0.999]
     # Each can be set, too.
-    config = configs.compose("train", [*words, "n_critic=2"], mandatory=False)
+    config = composed("method.setting=comparison", "n_critic=2")
     assert config["method"]["n_critic"] == 2
     with pytest.raises(UserError, match="Did you mean"):
-        configs.compose("train", ["experiment=icgan", "method.setting=comparisn"], mandatory=False)
+        composed("method.setting=comparisn")
 
 
 def test_what_it_cannot_do_is_refused() -> None:
