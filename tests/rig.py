@@ -19,6 +19,7 @@ from stargan.methods.classifier import Classifier
 from stargan.methods.cyclegan import CycleGAN
 from stargan.methods.dcgan import DCGAN
 from stargan.methods.diat import DIAT
+from stargan.methods.icgan import IcGAN
 from stargan.methods.stargan import StarGAN
 from stargan.methods.stargan_modern import StarGANModern
 from stargan.training.engine import Engine
@@ -41,6 +42,7 @@ NOISE_D = {"_target_": "stargan.networks.dcgan.Discriminator", "channels": 4}
 PAIR_G = {"_target_": "stargan.networks.cyclegan.Generator", "channels": 4, "blocks": 1}
 PATCHES = {"_target_": "stargan.networks.cyclegan.Discriminator", "channels": 4, "layers": 2}
 CRITIC = {"_target_": "stargan.networks.stargan.Critic", "channels": 4, "layers": 3}
+ICGAN = "stargan.networks.icgan"
 READER = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
 
 
@@ -110,6 +112,20 @@ def make_diat(labels: JointLabelSpace = SINGLE, **changes: Any) -> DIAT:
         "seed": 3,
     }
     return DIAT(**{**settings, **changes})
+
+
+def make_icgan(labels: JointLabelSpace = SINGLE, size: int = 16, **changes: Any) -> IcGAN:
+    """A tiny one."""
+    settings: dict[str, Any] = {
+        "generator": {"_target_": f"{ICGAN}.Generator", "noise_size": 6, "channels": 4},
+        "discriminator": {"_target_": f"{ICGAN}.Discriminator", "channels": 4},
+        "encoder": {"_target_": f"{ICGAN}.NoiseEncoder", "channels": 4},
+        "label_encoder": {"_target_": f"{ICGAN}.LabelEncoder", "channels": 4, "features": 8},
+        "labels": labels.to_plain(),
+        "image": image_of(labels, size),
+        "seed": 3,
+    }
+    return IcGAN(**{**settings, **changes})
 
 
 def make_dcgan(size: int = 8, channels: int = 1, **changes: Any) -> DCGAN:

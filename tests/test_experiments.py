@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stargan import cli, configs
+from stargan import building, cli, configs
+from stargan.errors import UserError
 from stargan.export import PRODUCTS, open_parts
 from stargan.training import checkpoints
 from tests.data.test_mnist import write_files
@@ -24,6 +25,8 @@ SMALL = {
     "method.generator.channels": "8",
     "method.generator.blocks": "1",
     "method.discriminator.channels": "8",
+    "method.encoder.channels": "4",
+    "method.label_encoder.channels": "4",
     "log.tensorboard": "false",
     "trainer.accelerator": "cpu",
     "trainer.precision": "32-true",
@@ -62,6 +65,13 @@ def test_every_experiment_runs(
         else:
             words += [f"data.{dataset}.count.train=40", f"data.{dataset}.count.test=20"]
     run = tmp_path / "run"
+    if (
+        len(config["data"]["use"]) > 1
+        and not building.resolve(config["method"]["_target_"], checkpoints.METHOD).joint
+    ):
+        with pytest.raises(UserError, match="takes one data set, not"):
+            cli.run(["train", *words, f"run_dir={run}"])
+        return
     cli.run(["train", *words, f"run_dir={run}"])
     saved = checkpoints.load(checkpoints.newest(run))["hyper_parameters"]
     kind = saved["export"]["kind"]

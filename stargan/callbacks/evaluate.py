@@ -112,7 +112,7 @@ class Evaluate(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0:
+        if module.step % self.every_n_steps == 0 and module.translates:
             self.evaluate(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

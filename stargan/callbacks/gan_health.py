@@ -149,7 +149,7 @@ class GanHealth(RunCallback):
             if at_row:
                 self.measure_samples(module)
                 method = module.method
-                if isinstance(method, Translation) and self.batch and module.fake is not None:
+                if isinstance(method, Translation) and self.batch and module.translates:
                     for name, value in translation_effects(method, self.batch).items():
                         module.terms[name] = torch.tensor(value)
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from stargan import configs
+from stargan import building, configs
 from stargan.methods.base import Method
 from stargan.training import checkpoints
 from tests.rig import (
     GIVEN,
     JOINT,
+    SINGLE,
     fit,
     image_of,
     make_batch,
@@ -49,7 +50,10 @@ def tiny(name: str) -> Method:
         elif key in EVERY_TERM:
             settings[key] = EVERY_TERM[key]
     settings |= GIVEN.get(name, {})
-    plain = {**settings, "labels": JOINT.to_plain(), "image": image_of(JOINT, 32)}
+    # Some methods take one data set only.
+    method = building.resolve(settings["_target_"], checkpoints.METHOD)
+    labels = JOINT if method.joint else SINGLE
+    plain = {**settings, "labels": labels.to_plain(), "image": image_of(labels, 32)}
     return checkpoints.build_method(plain)
 
 
