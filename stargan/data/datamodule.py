@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import islice
 
 import numpy as np
@@ -25,7 +26,7 @@ from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import StepSampler, balanced_choice, stratum_rows
 from stargan.data.splits import SPLITS, splits_of
 from stargan.data.subset import Subset
-from stargan.errors import UserError
+from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace, unknown_label
 
 _CACHE_BYTES = 2**30
@@ -414,6 +415,28 @@ class DataModule(pl.LightningDataModule):
                 lines.append(f"  {self.skipped[name]:,} unreadable images were skipped so far")
         return lines
 
+    def identity(self) -> Plain:
+        """What the data are: images of another identity make another run. Plain data.
+
+        How the images are prepared; by dataset and split how many there are, how many have each
+        label, and digests of their names and of their labels, in order. No path.
+        """
+        self.setup()
+        settings = {
+            "size": list(self.image_size),
+            "channels": self.channels,
+            "crop": dict(self.crops),
+            "flip": self._flip,
+            "balance": self._balance,
+            "mixed": self._mixed,
+            "limit": self._limit,
+        }
+        files: Plain = {name: {} for name in self.train}
+        for split, by_name in zip(SPLITS, self._splits(), strict=True):
+            for name, prepared in by_name.items():
+                files[name][split] = _fingerprint(prepared.images)
+        return {"labels": self.labels.to_plain(), "image": settings, "files": files}
+
     def _splits(self) -> tuple[dict[str, PreparedImages], ...]:
         self.setup()
         return self.train, self.val, self.test
@@ -436,3 +459,19 @@ class DataModule(pl.LightningDataModule):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
+
+
+def _fingerprint(images: LabeledImages) -> Plain:
+    """The names and labels of a split's images, see ``DataModule.identity``."""
+    names = "\n".join(images.name(i) for i in range(len(images)))
+    table = images.labels.float().contiguous()
+    digests = {
+        "names": names.encode("utf-8", "surrogatepass"),
+        # Unknown labels have one form.
+        "labels": torch.where(table.isnan(), -1.0, table).numpy().tobytes(),
+    }
+    return {
+        "count": len(images),
+        "set": dict(zip(images.space.names, table.nansum(0).int().tolist(), strict=True)),
+        **{key: sha256(data).hexdigest()[:16] for key, data in digests.items()},
+    }

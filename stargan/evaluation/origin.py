@@ -8,13 +8,7 @@ from stargan import building, configs
 from stargan.building import Packages
 from stargan.errors import Plain, UserError
 from stargan.export import open_model
-
-
-def run_folder(path: str | Path) -> Path | None:
-    """The run folder that a model is or lies in; None where there is none."""
-    path = Path(path).expanduser().resolve()
-    folders = (path, path.parent, path.parent.parent)
-    return next((f for f in folders if (f / "config.yaml").is_file()), None)
+from stargan.runs import CONFIG, run_folder
 
 
 def data_of(model: str | Path, trust: Packages | None = ()) -> Plain:
@@ -32,7 +26,7 @@ def data_of(model: str | Path, trust: Packages | None = ()) -> Plain:
     path = Path(model).expanduser()
     run = run_folder(path) if path.exists() else None
     if run is not None:
-        file = run / "config.yaml"
+        file = run / CONFIG
         saved = configs.load_yaml(file).get("data")
     else:
         file = path
