@@ -11,6 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from stargan.contracts import Batch, Feed, LabeledImages
@@ -304,6 +305,9 @@ class DataModule(pl.LightningDataModule):
     def validation_batch(self, count_per_dataset: int) -> Batch:
         """Always the same test images, as balanced over the labels as they can be.
 
+        Images of which a label is not known come only where there are no others, and have it as
+        not set.
+
         Returns:
             ``count_per_dataset`` rows of each dataset in turn, fewer where the split is smaller.
         """
@@ -311,7 +315,9 @@ class DataModule(pl.LightningDataModule):
         pixels, rows = [], []
         for s, dataset in enumerate(self.test.values()):
             found = 0
-            for i in balanced_choice(dataset.images.labels, self._seed):
+            known = ~dataset.images.labels.isnan().any(1)
+            order = list(balanced_choice(dataset.images.labels, self._seed))
+            for i in [i for i in order if known[i]] or order:
                 array = dataset.pixels(i)
                 if array is None:
                     continue
@@ -322,7 +328,15 @@ class DataModule(pl.LightningDataModule):
                     break
             if not found:
                 dataset.substitute(0)  # Says that nothing can be read.
-        return still(pixels, rows, list(self.test.values()), self.labels)
+        batch = still(pixels, rows, list(self.test.values()), self.labels)
+        label, _ = self.labels.without_unknown(batch.label)
+        return batch._replace(label=label, target=label)
+
+    def unknown(self) -> dict[str, int]:
+        """How many training labels are not known, by dataset; those that have some."""
+        self.setup()
+        found = {name: int(s.images.labels.isnan().sum()) for name, s in self.train.items()}
+        return {name: count for name, count in found.items() if count}
 
     def selection(self, dataset: str) -> tuple[str, PreparedImages]:
         """The split whose images may choose the best step of a run, and its images.
@@ -404,7 +418,8 @@ class DataModule(pl.LightningDataModule):
             wide = max(len(n) for n in train.images.space.names)
             for i, label in enumerate(train.images.space.names):
                 shown = "  ".join(
-                    f"{int(s.images.labels[:, i].sum()):>{9 if split == 'train' else 8},} {split}"
+                    f"{int(s.images.labels[:, i].nansum()):>{9 if split == 'train' else 8},} "
+                    f"{split}{_of_unknown(s.images.labels[:, i])}"
                     for split, s in splits.items()
                 )
                 lines.append(f"  {part.start + i:>3}  {label:<{wide}}  {shown}")
@@ -475,3 +490,9 @@ def _fingerprint(images: LabeledImages) -> Plain:
         "set": dict(zip(images.space.names, table.nansum(0).int().tolist(), strict=True)),
         **{key: sha256(data).hexdigest()[:16] for key, data in digests.items()},
     }
+
+
+def _of_unknown(column: Tensor) -> str:
+    """`` (12 unknown)``, or nothing."""
+    count = int(column.isnan().sum())
+    return f" ({count:,} unknown)" if count else ""

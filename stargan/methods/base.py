@@ -48,6 +48,8 @@ class Method(nn.Module):
     """Images of how many channels the method can take."""
     forgotten: ClassVar[tuple[str, ...]] = ()
     """Settings that a checkpoint does not keep: what training started from."""
+    takes_unknown: ClassVar[bool] = False
+    """Whether labels of a batch may be NaN, not known: all losses leave them out."""
     scale: Scale | None = None
     """What the values of the adversarial loss mean, for the monitors; None: nothing."""
 

@@ -296,6 +296,14 @@ def build_method(config: Plain, data: DataModule) -> Method:
             },
         }
     )
+    unknown = data.unknown()
+    if unknown and not method.takes_unknown:
+        name, count = next(iter(unknown.items()))
+        raise UserError(
+            f"{count:,} labels of the training images of '{name}' are not known, and "
+            f"{type(method).__name__} cannot leave them out of its losses: choose other labels, or "
+            "leave these images out."
+        )
     if data.channels not in method.channels:
         can = " or ".join(map(str, method.channels))
         raise UserError(
