@@ -23,7 +23,7 @@ from rich.logging import RichHandler
 from stargan import __version__, configs
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
-from stargan.methods.base import Method
+from stargan.methods.base import Method, Sampling
 from stargan.progress import plain_console
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
@@ -296,6 +296,12 @@ def build_method(config: Plain, data: DataModule) -> Method:
             },
         }
     )
+    alone = next((s for s in data.labels.spaces if s.categorical and s.size == 1), None)
+    if alone is not None and not isinstance(method, Sampling):
+        raise UserError(
+            f"'{alone.name}' has one class, '{alone.names[0]}', so there is nothing to tell it "
+            "from and nothing to change it to: take two classes at least."
+        )
     unknown = data.unknown()
     if unknown and not method.takes_unknown:
         name, count = next(iter(unknown.items()))
