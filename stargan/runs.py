@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 CONFIG = "config.yaml"
 LAST = "checkpoints/last.ckpt"
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
+DATED = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
+"""What a run folder is called that nobody named."""
 
 
 def run_folder(path: str | Path) -> Path | None:
     """The run folder that a path means: ``resume=``, ``model=``, ``run=`` and ``judge=`` alike.
 
     A run folder itself, a file in one or in its ``checkpoints/``, or a folder of runs
-    (``runs/NAME``), of which the newest is meant.
+    (``runs/NAME``), of which the newest is meant, see ``newest_run``.
 
     Returns:
         The folder as it was given, not resolved; None where there is none.
@@ -33,19 +33,19 @@ def run_folder(path: str | Path) -> Path | None:
 
 
 def newest_run(path: str | Path) -> Path | None:
-    """The newest run of a folder of runs, such as ``runs/NAME``; None where it is no such folder.
+    """The newest run of a folder of runs that are named by their time, such as ``runs/NAME``.
 
     Runs that have saved something come before those that have not.
+
+    Returns:
+        None where it is no such folder (a set of models has folders of other names).
     """
     path = Path(path)
-    if not path.is_dir() or (path / CONFIG).is_file() or any(path.glob("*.safetensors")):
+    if not path.is_dir() or (path / CONFIG).is_file():
         return None
-    runs = [folder for folder in path.iterdir() if (folder / CONFIG).is_file()]
-    return max(runs, key=_age, default=None)
+    runs = [p for p in path.iterdir() if DATED.match(p.name) and (p / CONFIG).is_file()]
+    return max(runs, key=lambda run: (_has_saved(run), run.name), default=None)
 
 
-def _age(run: Path) -> tuple[bool, str, str]:
-    """Sorts runs: those that have saved, then by the time in their name, else by the clock."""
-    saved = (run / LAST).is_file() or any(run.glob("*.safetensors"))
-    moment = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime((run / CONFIG).stat().st_mtime))
-    return saved, run.name if _STAMP.match(run.name) else moment, run.name
+def _has_saved(run: Path) -> bool:
+    return (run / LAST).is_file() or any(run.glob("*.safetensors"))

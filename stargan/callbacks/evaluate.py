@@ -112,7 +112,7 @@ class Evaluate(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0:
+        if module.step % self.every_n_steps == 0 and module.translates:
             self.evaluate(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -201,6 +201,10 @@ class _Now:
         device = self.method.device
         given = (t.to(device) for t in (image, own, target, dataset))
         return self.method.translate(*given)
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return self.method.can(own, target)
 
 
 def _faces(run: Run, dataset: str) -> Judge:

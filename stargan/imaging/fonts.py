@@ -27,22 +27,13 @@ def font_for(text: str, size: int) -> Font:
     if text.isascii():
         return ImageFont.load_default(size)
     wanted = {ord(c) for c in text if not c.isspace()}
-    best: tuple[int, Path | None] = (len(wanted) + 1, None)
-    for path in _packaged():
-        lacking = len(wanted - _letters(path))
-        if lacking < best[0]:
-            best = (lacking, path)
-        if not lacking:
-            break
-    if best[0]:
-        found = _of_the_system(frozenset(wanted))
-        best = (0, found) if found is not None else best
-    lacking, path = best
-    if path is None:
-        return ImageFont.load_default(size)
-    if lacking:
-        missing = "".join(chr(c) for c in sorted(wanted - _letters(path)))
-        _say(missing)
+    packaged = {path: len(wanted - _letters(path)) for path in _packaged()}
+    path = min(packaged, key=packaged.__getitem__)
+    if packaged[path]:
+        complete = _of_the_system(frozenset(wanted))
+        if complete is None:
+            _say("".join(chr(c) for c in sorted(wanted - _letters(path))))
+        path = complete or path
     return ImageFont.truetype(str(path), size)
 
 

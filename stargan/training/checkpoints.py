@@ -14,6 +14,7 @@ from stargan.errors import Plain, UserError
 from stargan.export import save_export
 from stargan.methods.base import Method
 from stargan.runs import CONFIG, LAST
+from stargan.training.engine import Engine
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -83,6 +84,8 @@ class Resume(pl.Callback):
         self.checkpoint = checkpoint
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Engine)
+        module.restore_process(self.checkpoint.get("processes", []))
         saved = self.checkpoint["optimizer_states"]
         try:
             for optimizer, state in zip(trainer.optimizers, saved, strict=True):
