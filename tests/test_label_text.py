@@ -18,6 +18,8 @@ from stargan.export import open_model
 from stargan.imaging.fonts import font_for
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.progress import plain_console
+from stargan.training.run import check
+from stargan.web.controls import controls_of
 from stargan.writing import markdown_row
 from tests.conftest import draw_square
 from tests.tasks.test_train import TINY, weights
@@ -54,8 +56,6 @@ def test_lists_of_names() -> None:
 
 def test_names_of_a_file_are_text() -> None:
     config = configs.compose("train", ["experiment=folder", "data.root=/x"])
-    from stargan.training.run import check
-
     with pytest.raises(UserError, match="put the name into quotes"):
         check({**config, "labels": [True]})
 
@@ -205,3 +205,10 @@ def test_output_of_any_encoding_never_ends_a_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert rb"\u0441\u0447" in done.stdout
     assert "счастье" in (tmp_path / "run" / "report.md").read_text("utf-8")
+
+
+def test_the_page_has_one_switch_for_one_label() -> None:
+    space = JointLabelSpace([LabelSpace(["[Male]"])])
+    (control,) = controls_of(space, space.names, reads=True)
+    assert control.names == ("[Male]",)
+    assert not control.is_choice
