@@ -195,11 +195,13 @@ def test_a_file_does_not_read_the_environment(
     run = run_folder(here, lambda c: c.update(name=secret, labels=[secret]))
     cli.run(["train", f"resume={run}", "--cfg", "job"])
     assert "hunter2" not in capsys.readouterr().out
-    cli.run(["train", f"resume={run}", f"labels=['{secret}']", "lambda_cls=1e-4", "--cfg", "job"])
+    words = [f"health.action='{secret}'", "health.rate_factor=1e-4"]
+    cli.run(["train", f"resume={run}", *words, "--cfg", "job"])
     shown = yaml.safe_load(capsys.readouterr().out)
     # What is typed is resolved, and a number is a number.
-    assert shown["labels"] == ["hunter2"]
-    assert shown["method"]["lambda_cls"] == 1e-4
+    assert shown["health"]["action"] == "hunter2"
+    assert shown["health"]["rate_factor"] == 1e-4
+    assert shown["labels"] == [secret]
     assert shown["name"] == secret
 
 
@@ -617,8 +619,9 @@ def test_a_package_of_ones_own(tmp_path: Path) -> None:
 def test_what_is_typed_at_a_resume_is_typed(here: Path) -> None:
     run = run_folder(here, CHANGES["method"])
     words = ["train", f"resume={run}", "--cfg", "job"]
-    for typed in "method._target_=evil.Net", "method._target_=other.Net", "trust=evil":
+    for typed in "method._target_=evil.Net", "trust=evil":
         cli.run([*words, typed])
+    assert "cannot be other.Net" in refused(here, *words, "method._target_=other.Net")
     assert "trust=evil" in refused(here, *words, "method.generator._target_=evil.Other")
     assert "trust=os" in refused(here, *words, "trust=os")
     assert "trust=1" in refused(here, *words, "trust=1")
