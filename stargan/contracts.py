@@ -168,3 +168,16 @@ class Translate(Protocol):
             Images of the same shape.
         """
         ...
+
+
+@runtime_checkable
+class Partial(Translate, Protocol):
+    """A ``Translate`` that may lack some changes, such as one with a network for each change."""
+
+    def covers(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool: the rows that it can change from their own labels to the target ones.
+
+        Args:
+            own, target: ``(B, L)`` joint labels of 0 and 1.
+        """
+        ...

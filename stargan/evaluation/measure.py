@@ -24,7 +24,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from stargan import imaging
 from stargan.contracts import Translate
 from stargan.errors import UserError
-from stargan.evaluation.held_out import Chunk, TestSet, wanted
+from stargan.evaluation.held_out import Chunk, TestSet, covered, wanted
 from stargan.judges.judge import Judge
 from stargan.labels import LabelSpace
 from stargan.metrics.fid import FeatureNetwork
@@ -140,7 +140,7 @@ class Records:
         real: of the test images: ``row``, ``label (N, L)``, ``logits (N, L)``, ``features (N, F)``,
             with a feature network of its own also ``scores (N, K)``.
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
-            in ``TestSet.wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
+            in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
             are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
             ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
             mean absolute ones on [0, 1].
@@ -163,6 +163,8 @@ def translate_set(
     advance: Callable[[int], None] = lambda count: None,
 ) -> Records:
     """Translate every test image to every label that it does not have, and measure.
+
+    Changes that a model says it cannot make (``contracts.Partial``) are left out.
 
     Args:
         translate: the model.
@@ -221,14 +223,16 @@ def _measure(
     real = {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
     parts: list[Table] = []
     regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-    for number, wish in enumerate(test.wishes):
-        rows, target = wanted(test.space, chunk.label, wish)
+    for number, wish in enumerate(test.all_wishes):
+        rows, target = wanted(test.space, chunk.label, wish, chunk.row)
+        own = translate.labels.expand(chunk.label[rows], test.index)
+        asked = translate.labels.expand(target, test.index)
+        able = covered(translate, own, asked)
+        rows, target, own, asked = rows[able], target[able], own[able], asked[able]
         if not len(rows):
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         dataset = torch.full((len(rows),), test.index)
-        own = translate.labels.expand(label, test.index)
-        asked = translate.labels.expand(target, test.index)
         made = translate(image, own, asked, dataset)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
@@ -256,8 +260,12 @@ def _measure(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = translate(made, asked, own, dataset)
-            part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
+            back = torch.full_like(image, torch.nan)  # where there is no way back
+            able = covered(translate, asked, own)
+            if able.any():
+                again = translate(made[able], asked[able], own[able], dataset[able])
+                back[able] = again.float().cpu().clamp(-1, 1)
+            part |= _reconstruction(back, image)
         parts.append(part)
     named = {f"real.{k}": v for k, v in real.items()}
     return named | {f"fake.{k}": v for k, v in _joined(parts).items()}

@@ -111,6 +111,10 @@ class Traced(Rule):
         """See ``Rule``."""
         self.rule.check(own, target)
 
+    def covers(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``Rule``."""
+        return self.rule.covers(own, target)
+
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """See ``Rule``."""
         return self.rule.feed(own, target, dataset)

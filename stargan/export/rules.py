@@ -113,6 +113,14 @@ class Rule(nn.Module):
             UserError: names the labels.
         """
 
+    def covers(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool: the rows whose change the networks can make, or that change nothing.
+
+        Args:
+            own, target: ``(B, L)`` of 0 and 1.
+        """
+        return torch.ones(len(own), dtype=torch.bool, device=own.device)
+
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """What a graph takes beside the image, by the names in ``takes``."""
         return {"own": own, "target": target}
@@ -319,6 +327,18 @@ class Chain(Rule):
                         f"this model has no network for the change {slot.words(before, after)}"
                         f"; of {', '.join(slot.names)} it can make: {'; '.join(can) or 'nothing'}."
                     )
+
+    def covers(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``Rule``: there is a network for every slot that changes."""
+        able = super().covers(own, target)
+        for slot in self.slots:
+            before, after = slot.state(own), slot.state(target)
+            can = before == after
+            for step in slot.steps:
+                starts = torch.ones_like(can) if step.before == ANY else before == step.before
+                can |= (after == step.after) & starts
+            able &= can
+        return able
 
     def forward(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; each network sees only the images that it changes."""

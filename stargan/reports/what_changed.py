@@ -14,7 +14,7 @@ from stargan import imaging
 from stargan.contracts import Translate
 from stargan.errors import UserError
 from stargan.evaluation.figures import certainty
-from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.held_out import TestSet, covered
 from stargan.evaluation.measure import Instruments, Records, change, rounded
 from stargan.judges import cam
 from stargan.judges.judge import Judge
@@ -127,14 +127,15 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     every = records.real["row"]
     chosen = torch.randperm(len(every), generator=draws)[:number]
     image, label = test.images(every[chosen].tolist()), records.real["label"][chosen]
-    columns, shown = ["input"], [image]
+    columns = ["input"]
+    shown: list[Sequence[Tensor | None]] = [list(image)]
     dataset = torch.full((len(image),), test.index)
     own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
         joint = translate.labels.expand(target, test.index)
-        shown.append(translate(image, own, joint, dataset).float().cpu())
+        shown.append(try_all(translate, image, own, joint, dataset))
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))
     ]
@@ -144,6 +145,19 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     ]
     words = "Test images drawn at random, translated to every label."
     return Pictures("Random cases", columns, rows, names, words)
+
+
+def try_all(
+    translate: Translate, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor
+) -> list[Tensor | None]:
+    """Translations ``(3, H, W)``, see ``contracts.Translate``; None where the model has no way."""
+    able = covered(translate, own, target)
+    found: list[Tensor | None] = [None] * len(image)
+    if able.any():
+        made = translate(image[able], own[able], target[able], dataset[able]).float().cpu()
+        for row, one in zip(torch.nonzero(able).flatten().tolist(), made, strict=True):
+            found[row] = one
+    return found
 
 
 def _order(test: TestSet, records: Records) -> list[Tensor]:
