@@ -171,13 +171,9 @@ class Translate(Protocol):
 
 
 @runtime_checkable
-class Partial(Translate, Protocol):
-    """A ``Translate`` that may lack some changes, such as one with a network for each change."""
+class Chooses(Protocol):
+    """A ``Translate`` that may lack a network for some changes; without this it makes them all."""
 
-    def covers(self, own: Tensor, target: Tensor) -> Tensor:
-        """``(B,)`` bool: the rows that it can change from their own labels to the target ones.
-
-        Args:
-            own, target: ``(B, L)`` joint labels of 0 and 1.
-        """
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool, on the CPU: the rows whose change, own ``(B, L)`` to target, it makes."""
         ...

@@ -16,7 +16,6 @@ from stargan.data.drawn.faces import is_drawn
 from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
-from stargan.export.rules import make_rule
 from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
 from stargan.judges.drawn import judge_of_faces
 from stargan.judges.judge import Judge, open_judge
@@ -196,11 +195,6 @@ class _Now:
         assert isinstance(method, Translation)
         self.method = method
         self.labels = method.labels
-        self.rule = make_rule(method.roles()["translate"], method.labels)
-
-    def covers(self, own: Tensor, target: Tensor) -> Tensor:
-        """See ``contracts.Partial``: as the exported model will."""
-        return self.rule.covers(own, target)
 
     def __call__(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         device = self.method.device

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from stargan import imaging
-from stargan.contracts import CounterfactualImages, Partial, Translate
+from stargan.contracts import CounterfactualImages
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.faces import is_drawn
 from stargan.data.prepared import PreparedImages
@@ -317,13 +317,6 @@ def group_name(names: Sequence[str]) -> str:
     """What an exclusive group is called: the last word that its labels share, or all of them."""
     last = {name.rpartition("_")[2] for name in names}
     return last.pop() if len(last) == 1 else "/".join(names)
-
-
-def covered(translate: Translate, own: Tensor, target: Tensor) -> Tensor:
-    """``(B,)`` bool: the rows that a model can change, all of them unless it says otherwise."""
-    if isinstance(translate, Partial):
-        return translate.covers(own, target).cpu()
-    return torch.ones(len(own), dtype=torch.bool)
 
 
 def _stack(split: PreparedImages, rows: Sequence[int]) -> Tensor:

@@ -24,7 +24,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from stargan import imaging
 from stargan.contracts import Translate
 from stargan.errors import UserError
-from stargan.evaluation.held_out import Chunk, TestSet, covered, wanted
+from stargan.evaluation.held_out import Chunk, TestSet, wanted
+from stargan.export import possible
 from stargan.judges.judge import Judge
 from stargan.labels import LabelSpace
 from stargan.metrics.fid import FeatureNetwork
@@ -164,7 +165,7 @@ def translate_set(
 ) -> Records:
     """Translate every test image to every label that it does not have, and measure.
 
-    Changes that a model says it cannot make (``contracts.Partial``) are left out.
+    Changes that a model says it cannot make (``contracts.Chooses``) are left out.
 
     Args:
         translate: the model.
@@ -227,8 +228,9 @@ def _measure(
         rows, target = wanted(test.space, chunk.label, wish, chunk.row)
         own = translate.labels.expand(chunk.label[rows], test.index)
         asked = translate.labels.expand(target, test.index)
-        able = covered(translate, own, asked)
-        rows, target, own, asked = rows[able], target[able], own[able], asked[able]
+        # Some models have no network for some changes: those are not asked of them.
+        can = possible(translate, own, asked)
+        rows, target, own, asked = rows[can], target[can], own[can], asked[can]
         if not len(rows):
             continue
         image, label = chunk.image[rows], chunk.label[rows]
@@ -260,15 +262,23 @@ def _measure(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = torch.full_like(image, torch.nan)  # where there is no way back
-            able = covered(translate, asked, own)
-            if able.any():
-                again = translate(made[able], asked[able], own[able], dataset[able])
-                back[able] = again.float().cpu().clamp(-1, 1)
-            part |= _reconstruction(back, image)
+            part |= _cycle(translate, image, made, asked, own, dataset)
         parts.append(part)
     named = {f"real.{k}": v for k, v in real.items()}
     return named | {f"fake.{k}": v for k, v in _joined(parts).items()}
+
+
+def _cycle(
+    translate: Translate, image: Tensor, made: Tensor, asked: Tensor, own: Tensor, dataset: Tensor
+) -> Table:
+    """How far the way back ends from the image; NaN where a model has no network for that way."""
+    can = possible(translate, asked, own)
+    back = image.clone()
+    if can.any():
+        ways = translate(made[can.to(made.device)], asked[can], own[can], dataset[can])
+        back[can] = ways.float().cpu().clamp(-1, 1)
+    found = _reconstruction(back, image)
+    return {name: values.where(can, torch.nan) for name, values in found.items()}
 
 
 def _reconstruction(back: Tensor, image: Tensor) -> Table:

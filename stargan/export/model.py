@@ -68,9 +68,9 @@ class Model:
         translated: Tensor = self.rule(*given)
         return translated.clamp(-1, 1)
 
-    def covers(self, own: Tensor, target: Tensor) -> Tensor:
-        """``(B,)`` bool: the rows whose change the model can make, see ``contracts.Partial``."""
-        return self.rule.covers(own, target)
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return self.rule.can(own, target)
 
     @torch.inference_mode()
     def read(self, image: Tensor) -> Tensor:

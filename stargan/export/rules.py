@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stargan.contracts import Chooses, Translate
 from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace
 from stargan.labels.edits import Edits
@@ -24,6 +25,21 @@ from stargan.labels.edits import Edits
 
 class NewerError(UserError):
     """A file asks for what a later version of this package does."""
+
+
+def possible(translate: Translate, own: Tensor, target: Tensor) -> Tensor:
+    """The rows whose change a model can make.
+
+    Args:
+        translate: any model.
+        own, target: ``(B, L)`` joint labels.
+
+    Returns:
+        ``(B,)`` bool, on the CPU.
+    """
+    if isinstance(translate, Chooses):
+        return translate.can(own, target)
+    return torch.ones(len(own), dtype=torch.bool)
 
 
 # Plain data, as descriptions hold them ------------------------------------------------------------
@@ -113,13 +129,13 @@ class Rule(nn.Module):
             UserError: names the labels.
         """
 
-    def covers(self, own: Tensor, target: Tensor) -> Tensor:
-        """``(B,)`` bool: the rows whose change the networks can make, or that change nothing.
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool: the rows whose change the networks can make, see ``contracts.Chooses``."""
+        return torch.ones(len(own), dtype=torch.bool)
 
-        Args:
-            own, target: ``(B, L)`` of 0 and 1.
-        """
-        return torch.ones(len(own), dtype=torch.bool, device=own.device)
+    def changeable(self, space: int) -> list[str]:
+        """The labels of a space that some change sets or clears, in their order."""
+        return list(self.labels.spaces[space].names)
 
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """What a graph takes beside the image, by the names in ``takes``."""
@@ -328,17 +344,25 @@ class Chain(Rule):
                         f"; of {', '.join(slot.names)} it can make: {'; '.join(can) or 'nothing'}."
                     )
 
-    def covers(self, own: Tensor, target: Tensor) -> Tensor:
-        """See ``Rule``: there is a network for every slot that changes."""
-        able = super().covers(own, target)
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """Rows all of whose changes have a network; ``(B,)`` bool on the CPU."""
+        able = torch.ones(len(own), dtype=torch.bool)
         for slot in self.slots:
-            before, after = slot.state(own), slot.state(target)
-            can = before == after
-            for step in slot.steps:
-                starts = torch.ones_like(can) if step.before == ANY else before == step.before
-                can |= (after == step.after) & starts
-            able &= can
+            pairs = zip(slot.state(own).tolist(), slot.state(target).tolist(), strict=True)
+            fits = [one == two or _step(slot, one, two) is not None for one, two in pairs]
+            able &= torch.tensor(fits, dtype=torch.bool)
         return able
+
+    def changeable(self, space: int) -> list[str]:
+        """Those that there is a network for."""
+        found = {
+            slot.names[number]
+            for slot in self.slots
+            if slot.space == space
+            for step in slot.steps
+            for number in [step.after if step.after >= 0 else step.before]
+        }
+        return [name for name in self.labels.spaces[space].names if name in found]
 
     def forward(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; each network sees only the images that it changes."""

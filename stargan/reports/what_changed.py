@@ -14,8 +14,9 @@ from stargan import imaging
 from stargan.contracts import Translate
 from stargan.errors import UserError
 from stargan.evaluation.figures import certainty
-from stargan.evaluation.held_out import TestSet, covered
+from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, Records, change, rounded
+from stargan.export import possible
 from stargan.judges import cam
 from stargan.judges.judge import Judge
 from stargan.reports.evaluation import Pictures
@@ -151,7 +152,7 @@ def try_all(
     translate: Translate, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor
 ) -> list[Tensor | None]:
     """Translations ``(3, H, W)``, see ``contracts.Translate``; None where the model has no way."""
-    able = covered(translate, own, target)
+    able = possible(translate, own, target)
     found: list[Tensor | None] = [None] * len(image)
     if able.any():
         made = translate(image[able], own[able], target[able], dataset[able]).float().cpu()
