@@ -11,7 +11,6 @@ from stargan.building import Packages, from_file
 from stargan.errors import UserError
 from stargan.evaluation.suite import Entrant, Training, composed
 from stargan.export import Model, open_model
-from stargan.export.sets import open_set
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_rows
 from stargan.training.run import run_training
@@ -65,9 +64,9 @@ def open_entrant(entrant: Entrant, device: str, trust: Packages = ()) -> Model:
             f"{entrant.title} with seed {entrant.seed} is not all there{which}: {lost.folder} is "
             "missing; train=true trains it."
         )
-    if entrant.set_of == "one":
-        return open_model(entrant.runs[0].folder, device, trust=trust)
-    return open_set([run.folder for run in entrant.runs], device, trust)
+    folder = entrant.runs[0].folder
+    # A folder of run folders is opened as one model.
+    return open_model(folder if entrant.set_of == "one" else folder.parent, device, trust=trust)
 
 
 @dataclass(frozen=True)

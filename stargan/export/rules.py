@@ -137,6 +137,10 @@ class Rule(nn.Module):
         """The labels of a space that some change sets or clears, in their order."""
         return list(self.labels.spaces[space].names)
 
+    def compared(self, space: int) -> set[str]:
+        """The labels of a space whose own values decide what the row of all labels shows."""
+        return set(self.labels.spaces[space].names)
+
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """What a graph takes beside the image, by the names in ``takes``."""
         return {"own": own, "target": target}
@@ -364,6 +368,17 @@ class Chain(Rule):
         }
         return [name for name in self.labels.spaces[space].names if name in found]
 
+    def compared(self, space: int) -> set[str]:
+        """Of lone labels their own value, of groups only where pairs are told."""
+        return {
+            name
+            for slot in self.slots
+            if slot.space == space
+            and slot.steps
+            and (len(slot.names) == 1 or any(step.before != ANY for step in slot.steps))
+            for name in slot.names
+        }
+
     def forward(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; each network sees only the images that it changes."""
         self.check(own, target)
@@ -452,6 +467,10 @@ RULES: dict[str, type[Rule]] = {
     "by_change": ByChange,
     "encoded": Encoded,
 }
+
+
+CHAINS = tuple(name for name, rule in RULES.items() if issubclass(rule, Chain))
+"""The rules that have a network for each change: their models can be joined."""
 
 
 def make_rule(

@@ -139,6 +139,18 @@ class Translator:
         )
 
     @property
+    def changeable(self) -> tuple[str, ...]:
+        """Those of ``labels`` that the model can change; others it only has to know."""
+        can = [n for i in range(len(self.spaces.spaces)) for n in self._named(i)]
+        return tuple(can)
+
+    def _named(self, space: int) -> list[str]:
+        """The changeable labels of a space, as edits may use them."""
+        part, inner = self.spaces.slices[space], self.spaces.spaces[space].names
+        known = self.model.rule.changeable(space)
+        return [o for o, i in zip(self.labels[part], inner, strict=True) if i in known]
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """``(height, width)`` of the images that go in and come out."""
         return self.model.size
@@ -197,6 +209,9 @@ class Translator:
     ) -> list[tuple[str, Any]]:
         """The paper's row: every label of every space in turn, chosen in its group or flipped.
 
+        Labels that the model has no network for are left out (``changeable``); a photo that lacks
+        nothing of a label, or whose change has no network, stays as it is.
+
         Args:
             image: one or several images, see the class.
             labels: what is known of the photos, see ``__call__``.
@@ -206,22 +221,28 @@ class Translator:
         """
         tensor, give_back = self._take(image)
         known = [self._by_space(w or {}) for w in _one_each(labels, len(tensor), "labels")]
-        columns: list[list[Tensor]] = [[tensor[:0]] for _ in self.labels]
+        columns: list[list[Tensor]] = [[tensor[:0]] for _ in self.changeable]
         for rows in self._batches(len(tensor)):
             batch = tensor[rows]
             logits = self._read(batch)
             column = iter(columns)
             for i, space in enumerate(self.spaces.spaces):
+                names = self.model.rule.changeable(i)
                 # Choosing a class settles all of a categorical space; elsewhere the rest counts.
                 anew = space.categorical and not self._needed(i, {space.names[0]: 1.0})
-                needed = [set() if anew else set(space.names)] * len(batch)
+                needed = [set() if anew else self.model.rule.compared(i)] * len(batch)
                 own = self.spaces.expand(self._own_labels(logits, i, known[rows], needed), i)
                 dataset = torch.full((len(batch),), i)
-                for _, target in self.spaces.targets(own, i):
-                    next(column).append(self.translate(batch, own, target, dataset).cpu())
+                for name, target in self.spaces.targets(own, i):
+                    if name in names:
+                        can = self.model.can(own, target)
+                        made = batch.clone()
+                        given = (t[can] for t in (batch, own, target, dataset))
+                        made[can] = self.translate(*given).cpu()
+                        next(column).append(made)
         return [
             (name, give_back(torch.cat(parts)))
-            for name, parts in zip(self.labels, columns, strict=True)
+            for name, parts in zip(self.changeable, columns, strict=True)
         ]
 
     def predict(self, image: Any) -> Any:

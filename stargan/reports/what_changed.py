@@ -133,9 +133,12 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     dataset = torch.full((len(image),), test.index)
     own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
+        joint = translate.labels.expand(target, test.index)
+        can = possible(translate, own, joint)
+        if not (can & (joint != own).any(1)).any():
+            continue
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
-        joint = translate.labels.expand(target, test.index)
         shown.append(try_all(translate, image, own, joint, dataset))
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))

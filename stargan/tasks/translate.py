@@ -18,7 +18,7 @@ from stargan import building, imaging
 from stargan.errors import UserError
 from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
-from stargan.judges.judge import Judge, open_judge
+from stargan.judges.judge import Judge, Reader, open_judge
 from stargan.labels import parse_edits
 from stargan.progress import Progress
 from stargan.reports.what_changed import changed_sheet
@@ -37,7 +37,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
             ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks; ``trust``,
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (it also reads the
+            photos' own labels where the model reads none); ``trust``,
             packages whose networks the files may name.
 
     Raises:
@@ -63,10 +64,13 @@ def translate(cfg: Mapping[str, Any]) -> None:
         _whole(cfg.get("batch_size", 16), "batch_size"),
         trust=cfg.get("trust") or (),
     )
-    captions = list(translator.labels) if wish is None else [_caption(wish)]
+    if cfg.get("judge") and translator.model.reader is None:
+        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
+        translator.model.reader = Reader(judge, translator.spaces)
+    captions = list(translator.changeable) if wish is None else [_caption(wish)]
     looks: list[list[Look]] = []
     if cfg.get("cam"):
-        one = _looks(cfg, translator, translator.labels if wish is None else wish)
+        one = _looks(cfg, translator, translator.changeable if wish is None else wish)
         looks = [[look] for look in one] if wish is None else [one]
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
@@ -217,10 +221,11 @@ def _translated(
 
 def _row_captions(translator: Translator) -> list[str]:
     """What became of each label in the row of every label: chosen in its group, or flipped."""
-    groups = [space.group_of(name) for space in translator.spaces.spaces for name in space.names]
+    places = [translator.spaces.locate(name) for name in translator.changeable]
+    groups = [translator.spaces.spaces[i].group_of(inner) for i, inner in places]
     return [
         name if len(group) > 1 else f"{name} flipped"
-        for name, group in zip(translator.labels, groups, strict=True)
+        for name, group in zip(translator.changeable, groups, strict=True)
     ]
 
 
