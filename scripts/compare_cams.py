@@ -23,11 +23,11 @@ from PIL import Image
 
 from stargan import cli, configs, imaging
 from stargan.data.datamodule import DataModule
+from stargan.evaluation.subject import evaluation_data
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import Case, locate_labels, summarise
 from stargan.metrics.classification import reading
-from stargan.tasks.evaluate import evaluation_data
 
 # Without batch norm the AlexNets bear a smaller rate only.
 ALEXNET = ["method.lr=2e-4"]

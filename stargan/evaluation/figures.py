@@ -284,9 +284,7 @@ def _at_once(records: Records, test: TestSet, relative: bool) -> list[Row]:
     return rows
 
 
-def _own(
-    part: Table, test: TestSet, wish: Wish | Combination, scale: float
-) -> dict[str, Tensor]:
+def _own(part: Table, test: TestSet, wish: Wish | Combination, scale: float) -> dict[str, Tensor]:
     """The figures that every translation has by itself."""
     group = test.group(wish)
     others = [i for i in range(test.space.size) if i not in group]

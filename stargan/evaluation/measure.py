@@ -104,6 +104,7 @@ class Shards:
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self.kept: dict[str, Table] = {}
         if folder is None:
             return
         text = json.dumps(identity, sort_keys=True, default=str)
@@ -122,7 +123,9 @@ class Shards:
     def get(self, name: str, make: Callable[[], Table]) -> Table:
         """A table, made if it is not there."""
         if self.folder is None:
-            return make()
+            if name not in self.kept:
+                self.kept[name] = make()
+            return self.kept[name]
         path = self.folder / f"{name}.safetensors"
         if path.is_file():
             with contextlib.suppress(SafetensorError, OSError):  # damaged: made again
@@ -141,9 +144,9 @@ class Records:
         real: of the test images: ``row``, ``label (N, L)``, ``logits (N, L)``, ``features (N, F)``,
             with a feature network of its own also ``scores (N, K)``.
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
-            in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
-            are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
-            ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
+            in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where
+            regions are known, ``inside`` and ``outside`` (NaN for an image without one); with
+            cycles ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
             mean absolute ones on [0, 1].
         reference: of the training images: ``label``, ``features``.
     """

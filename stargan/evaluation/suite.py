@@ -93,7 +93,7 @@ class Comparison:
     """
 
     suite: str
-    data: dict[str, list[str]]
+    data: dict[str, tuple[str, ...]]
     entrants: list[Entrant]
     judge: Training | None
     side_by_side: Plain | None = None
@@ -128,14 +128,16 @@ def plan(config: Plain, spaces: Mapping[str, LabelSpace]) -> Comparison:
     given = [str(w) for w in config["runs"]]
     judge = None
     if suite["judge"] and not config["judge"]:
-        words = merged([*suite["judge"], *given], drop=("method.",))
-        judge = Training(output / "runs" / "judge", words)
+        settings = merged([*suite["judge"], *given], drop=("method.",))
+        judge = Training(output / "runs" / "judge", settings)
     looks_at = str(judge.folder) if judge else config["judge"] and str(config["judge"])
     entrants = []
     for name, method in methods.items():
         for words, folder, data in bases(name, method, suite):
             for seed in range(1, config["seeds"] + 1):
                 purposes = purposes_of(method["models"], spaces[data[0]])
+                # A joint model has the minutes of all data sets that it is trained on.
+                models = 1 / len(suite["data"]) if method.get("joint") else len(purposes)
                 runs = []
                 for purpose, filled in purposes.items():
                     own = [word.format(**filled) for word in method.get("each", ())]
@@ -147,8 +149,8 @@ def plan(config: Plain, spaces: Mapping[str, LabelSpace]) -> Comparison:
                                 [
                                     *(*words, *suite["words"], *method["words"]),
                                     *(*(w for d in data for w in method["data"][d]), *own),
-                                    *budget(config, len(purposes)),
-                                    *watched(config, len(purposes), looks_at),
+                                    *budget(config, models),
+                                    *watched(config, models, looks_at),
                                     *(*given, f"seed={seed}"),
                                 ]
                             ),
@@ -217,9 +219,7 @@ def used(suite: Plain, methods: Mapping[str, Plain]) -> dict[str, list[str]]:
     return {d: list(words) for d, words in suite["data"].items() if d in names}
 
 
-def bases(
-    name: str, method: Plain, suite: Plain
-) -> list[tuple[list[str], str, tuple[str, ...]]]:
+def bases(name: str, method: Plain, suite: Plain) -> list[tuple[list[str], str, tuple[str, ...]]]:
     """Settings, folder and data sets of each training of a method: one per data set, or one."""
     if method.get("joint"):
         return [([], JOINT, tuple(method["data"]))]
@@ -243,7 +243,7 @@ def purposes_of(models: str, space: LabelSpace) -> dict[str, dict[str, str]]:
                 for value in values:
                     if label != neutral:
                         title = f"not_{label}" if value else label
-                        filled = {"target": f"'{label}{value}'", "inputs": neutral or "null"}
+                        filled = {"target": f"{label}{value}", "inputs": neutral or "null"}
                         found[title] = filled
         elif len(group) == 1:
             found[group[0]] = {"pair": f"[{group[0]}]"}
@@ -254,7 +254,7 @@ def purposes_of(models: str, space: LabelSpace) -> dict[str, dict[str, str]]:
     return found
 
 
-def budget(config: Plain, models: int) -> list[str]:
+def budget(config: Plain, models: float) -> list[str]:
     """How long a run may be: its share of the minutes, so many steps, or as its experiment says."""
     if config["minutes"] is not None:
         share = config["minutes"] / models
@@ -264,7 +264,7 @@ def budget(config: Plain, models: int) -> list[str]:
     return []
 
 
-def watched(config: Plain, models: int, judge: str | None) -> list[str]:
+def watched(config: Plain, models: float, judge: str | None) -> list[str]:
     """Settings by which a run judges itself now and then, for the curves."""
     if not config["curve"]:
         return []

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from stargan.errors import UserError
+from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import right
 from stargan.evaluation.held_out import Combination, TestSet, Wish, group_name
 from stargan.evaluation.measure import Records
@@ -29,6 +30,45 @@ RULE = (
 
 Votes = dict[str, dict[str, Estimate]]
 """What was asked for (``Hair``, ``Male``, ``Hair + Male``), method, share of the votes."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What people said, from the file that ``stargan study`` writes.
+
+    Attributes:
+        path: the file.
+        shares: as ``Votes``.
+    """
+
+    path: Path
+    shares: Votes
+
+    def to_plain(self) -> Plain:
+        """For report.json."""
+        return {c: {m: e.to_plain() for m, e in of.items()} for c, of in self.shares.items()}
+
+
+def read_tally(path: str | Path) -> Tally:
+    """The table of a study.
+
+    Raises:
+        UserError: no such file, or not a tally.
+    """
+    file = Path(path).expanduser()
+    try:
+        plain = json.loads(file.read_text("utf-8"))
+        shares = {
+            str(column): {str(method): Estimate(**share) for method, share in of.items()}
+            for column, of in plain["preference"].items()
+        }
+    except OSError as error:
+        raise UserError(f"study={path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"study={path} is no tally of a study: give the JSON that stargan study tally writes."
+        ) from error
+    return Tally(file, shares)
 
 
 def columns_of(test: TestSet) -> dict[str, list[int]]:
@@ -47,9 +87,7 @@ def columns_of(test: TestSet) -> dict[str, list[int]]:
     return found
 
 
-def judge_votes(
-    records: Mapping[str, Sequence[Records]], test: TestSet
-) -> Votes:
+def judge_votes(records: Mapping[str, Sequence[Records]], test: TestSet) -> Votes:
     """The judge's votes.
 
     Args:

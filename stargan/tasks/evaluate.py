@@ -203,8 +203,8 @@ def evaluate_source(
             "the label too"
         )
     notes = list(test.notes)
-    lacking = left_out(test, records)
-    notes += [lacking] if lacking else []
+    cannot = left_out(test, records)
+    notes += [cannot] if cannot else []
     height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:

@@ -173,7 +173,7 @@ def _drawn_judges(
     """
     # Data sets and Lightning, which translating alone does not need.
     from stargan.evaluation.held_out import meet
-    from stargan.tasks.evaluate import evaluation_data, own_judge
+    from stargan.evaluation.subject import evaluation_data, own_judge
 
     settings = translator.model.training.get("data")
     if not isinstance(settings, dict) or any("root" in settings[n] for n in settings["use"]):
