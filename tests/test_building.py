@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import pickle
+import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +17,7 @@ from stargan.callbacks.base import CALLBACK
 from stargan.checkpoints import METHOD, build_method
 from torch import nn
 
+import stargan.data
 from stargan import building, configs, networks
 from stargan.building import TYPED, check_arguments, from_file, resolve
 from stargan.data import DATASET
@@ -111,6 +115,8 @@ def test_two_kinds_of_trust(lab: str) -> None:
         for trust in (), None, "", "la", "lab.other", "labs":
             with pytest.raises(UserError, match="trust=lab "):
                 resolve(name, NETWORK, from_file(trust))
+    # What it has from this package is this package's.
+    assert resolve("lab.nets.Discriminator", NETWORK, from_file("lab")).__name__ == "Discriminator"
     # Somebody else's code, which the trusted package merely imports.
     with pytest.raises(UserError, match="trust=torch "):
         resolve("lab.Linear", NETWORK, from_file("lab"))
@@ -210,3 +216,17 @@ def test_a_maker_travels_to_workers() -> None:
     assert len(pickle.loads(pickle.dumps(maker))(split="test")) == 20
     with pytest.raises(UserError, match=r"data\.digits: .* takes no setting 'splt'"):
         maker(splt="test")
+
+
+def test_every_place_of_a_data_set_is_read_or_may_not_be_said_by_a_file() -> None:
+    """A new argument that is a path must be thought of: one that is written to goes to WRITES."""
+    read = {"root", "regions", "base", "paths"}
+    found = set()
+    for info in pkgutil.walk_packages(stargan.data.__path__, "stargan.data."):
+        module = importlib.import_module(info.name)
+        for thing in vars(module).values():
+            if isinstance(thing, type) and thing.__module__ == info.name and DATASET.fits(thing):
+                hints = inspect.signature(thing.__init__).parameters.values()
+                found |= {p.name for p in hints if "Path" in str(p.annotation)}
+    assert set(building.WRITES) <= found
+    assert found <= read | set(building.WRITES)

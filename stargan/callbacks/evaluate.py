@@ -157,7 +157,8 @@ class Evaluate(RunCallback):
             better = value < self.best.get("value", math.inf)
             if better:
                 self.best = {"step": module.step, "value": value}
-            self.best["last"] = module.step
+        # On every rank: whether there is one at the end too has to be the same for all.
+        self.best["last"] = module.step
         wait_for_all(trainer)
         if trainer.strategy.broadcast(better):
             self.save(trainer, module)

@@ -115,9 +115,26 @@ class GanHealth(RunCallback):
                 self.findings += self.health.read(row)
         if trainer.is_global_zero:
             cut_log(self.folder / LOG_NAME, module.step, module.rollbacks)
-        if self.action == "rollback" and module.step == 0:
-            # Where nothing has been found healthy yet, one goes back to the beginning.
+        if self.action == "rollback" and self.begins_healthy(trainer, module):
             write_checkpoint(trainer, self.healthy)
+
+    def begins_healthy(self, trainer: pl.Trainer, module: Engine) -> bool:
+        """Whether the state of now is what one goes back to until there is something better.
+
+        So it is at the beginning, and where a run goes on that has no healthy checkpoint yet, as it
+        was not asked to go back before: there an earlier checkpoint may be the one, and nothing is
+        while there is trouble. The first process decides.
+        """
+        now = False
+        if trainer.is_global_zero and not self.healthy.is_file():
+            saves = saving(trainer)
+            saved = saves.numbered()
+            best = self.health.newest_well([*saved, module.step])
+            if best is None or best == module.step:
+                now = best is not None or not self.health.suspect
+            else:
+                saves.keep_as(saved[best], self.healthy)
+        return bool(trainer.strategy.broadcast(now, src=0))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -201,28 +218,36 @@ class GanHealth(RunCallback):
         began = any(f.event == "trouble" for f in found)
         troubled = bool(self.health.troubles) if self.action == "rollback" else began
         # The first process decides: the others have not seen its samples.
-        if not trainer.strategy.broadcast(troubled, src=0):
+        troubled, can_go_back = trainer.strategy.broadcast(
+            (troubled, self.healthy.is_file()), src=0
+        )
+        if not troubled:
             self.keep_healthy(trainer)
             return
         titles = ", ".join(BY_NAME[name].title for name in self.health.troubles)
-        if self.action == "rollback" and module.rollbacks < self.max_rollbacks:
+        if self.action == "stop":
+            self.stop.ask(f"the health monitor: {titles}", EXIT_CODE)
+        elif not can_go_back:
+            self.stop.ask(
+                f"the health monitor, without a healthy checkpoint to go back to: {titles}",
+                EXIT_CODE,
+            )
+        elif module.rollbacks < self.max_rollbacks:
             self.going_back = True
             self.stop.ask("the health monitor, to go back")
-        elif self.action == "rollback":
+        else:
             self.stop.ask(
                 f"the health monitor after {module.rollbacks} rollbacks: {titles}", EXIT_CODE
             )
-        else:
-            self.stop.ask(f"the health monitor: {titles}", EXIT_CODE)
 
     def keep_healthy(self, trainer: pl.Trainer) -> None:
-        """A second name for the last checkpoint if all was well since it was written."""
-        saves = next((c for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
-        if self.action != "rollback" or saves is None or not trainer.is_global_zero:
+        """A second name for the last checkpoint if all was well before it was written and since."""
+        if self.action != "rollback" or not trainer.is_global_zero:
             return
-        if saves.saved_step > self.healthy_step and self.health.clear:
+        saves = saving(trainer)
+        if saves.saved_step > self.healthy_step and self.health.was_well(saves.saved_step):
             self.healthy_step = saves.saved_step
-            saves.keep_last_as(self.healthy)
+            saves.keep_as(saves.folder / "last.ckpt", self.healthy)
 
     # Going back ---------------------------------------------------------------------------------
 
@@ -258,8 +283,7 @@ class GanHealth(RunCallback):
                 state["rollbacks"],
                 self.max_rollbacks,
             )
-            saves = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
-            saves.go_back(checkpoint, self.healthy.name)
+            saving(trainer).go_back(checkpoint, self.healthy.name)
         wait_for_all(trainer)
 
     # Telling ------------------------------------------------------------------------------------
@@ -277,6 +301,11 @@ class GanHealth(RunCallback):
         lasting = [BY_NAME[name].title for name in self.health.troubles]
         words = "; ".join(lasting) if lasting else "there was trouble, all of it is over"
         return {"health": f"{words} (stargan health run={self.folder})"}
+
+
+def saving(trainer: pl.Trainer) -> Checkpoints:
+    """The callback that every run saves with."""
+    return next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
 
 
 def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:

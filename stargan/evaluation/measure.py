@@ -146,8 +146,8 @@ class Records:
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
             in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where
             regions are known, ``inside`` and ``outside`` (NaN for an image without one); with
-            cycles ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
-            mean absolute ones on [0, 1].
+            cycles ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences
+            are mean absolute ones on [0, 1].
         reference: of the training images: ``label``, ``features``.
     """
 

@@ -535,8 +535,12 @@ class Health:
     @property
     def clear(self) -> bool:
         """Whether there are opinions, no trouble lasts, and none of the recent ones is bad."""
-        bad = self.troubles or any(watch.bad for watch in self.watches.values())
-        return self.judged and not bad
+        return self.judged and not self.suspect
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a trouble lasts or one of the recent opinions is bad."""
+        return bool(self.troubles) or any(watch.bad for watch in self.watches.values())
 
     @property
     def judged(self) -> bool:

@@ -19,7 +19,8 @@ from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.masks import mask_figures, with_masks
 from stargan.evaluation.measure import Instruments, Records, judge_instruments, rounded
-from stargan.evaluation.subject import evaluation_data, left_out, measure_model, own_judge
+from stargan.evaluation.origin import evaluation_data, own_judge
+from stargan.evaluation.subject import left_out, measure_model
 from stargan.evaluation.suite import Comparison, Entrant, Training, claim, composed, plan
 from stargan.export import Model, find_device
 from stargan.judges.judge import Judge, open_judge

@@ -17,8 +17,8 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, judge_instruments
-from stargan.evaluation.origin import run_folder
-from stargan.evaluation.subject import evaluation_data, left_out, measure_model, own_judge
+from stargan.evaluation.origin import evaluation_data, own_judge, run_folder
+from stargan.evaluation.subject import left_out, measure_model
 from stargan.export import Model, find_device, open_model
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips

@@ -139,7 +139,7 @@ class Engine(pl.LightningModule):
         factor = self.schedule_factor()
         for update in due:
             mine = shared if update.group == phase.shared_by else detached
-            terms |= self.make(update, batch, mine, factor)
+            terms |= self.make(update, batch, mine, factor, last=update is due[-1])
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.stepped = tuple(u.group for u in due)
         now = time.perf_counter()
@@ -148,8 +148,15 @@ class Engine(pl.LightningModule):
         self.step += 1
         self.phase_step += 1
 
-    def make(self, update: Update, batch: Batch, shared: Shared, factor: float) -> Terms:
-        """One optimizer step of one group."""
+    def make(
+        self, update: Update, batch: Batch, shared: Shared, factor: float, last: bool
+    ) -> Terms:
+        """One optimizer step of one group.
+
+        Args:
+            factor: of the schedule.
+            last: whether it is the last one of this training step.
+        """
         group, count = self.groups[update.group], self.counts[update.group]
         optimizer = self.optimizer_of(update.group)
         lr = group.lr * factor if update.lr is None else update.lr
@@ -163,7 +170,9 @@ class Engine(pl.LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss)
         if world_size() > 1:
-            average_gradients(self.parameters_of(update.group), running_statistics(self.method))
+            # Statistics are in the graph of what updates share: not before its last use.
+            statistics = running_statistics(self.method) if last else []
+            average_gradients(self.parameters_of(update.group), statistics)
         optimizer.step()
         for average in group.averages:
             kept, network = getattr(self.method, average.kept), getattr(self.method, average.of)
@@ -343,10 +352,9 @@ def check_phases(method: Method, groups: dict[str, Any], phases: tuple[Phase, ..
     if not phases:
         raise ValueError("the method has no phase.")
     for phase in phases:
-        owner = [phase.shared_by] if phase.shared_by else []
-        unknown = [
-            name for name in (*(u.group for u in phase.updates), *owner) if name not in groups
-        ]
+        named = [update.group for update in phase.updates]
+        named += [phase.shared_by] if phase.shared_by else []
+        unknown = [name for name in named if name not in groups]
         if unknown:
             raise ValueError(f"phase {phase.name}: {unknown[0]} is no group of the method.")
         for update in phase.updates:

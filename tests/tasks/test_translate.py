@@ -11,15 +11,16 @@ from PIL import Image
 from stargan import cli
 from stargan.data.datamodule import DataModule
 from stargan.errors import UserError
+from stargan.evaluation import origin
 from stargan.imaging.decode import open_image
 from stargan.imaging.sheet import grid
+from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Judge, open_judge
 from stargan.labels import LabelSpace
 from stargan.reports.what_changed import changed_sheet
-from stargan.tasks import evaluate
 from stargan.tasks import translate as task
-from stargan.tasks.translate import output_names, translate
+from stargan.tasks.translate import translate
 from tests.tiny import FACES, MOODS, photo, settings, write_export, write_judge
 
 
@@ -233,8 +234,8 @@ def test_cam_of_embedded_faces_takes_the_judge_of_each_space(
         space = data.test[name].images.space
         return open_judge(write_judge(tmp_path / f"{name}.safetensors", space)), name
 
-    monkeypatch.setattr(evaluate, "own_judge", judge_of)
-    module = evaluate.build_data({"data": data, "seed": 0})
+    monkeypatch.setattr(origin, "own_judge", judge_of)
+    module = origin.build_data({"data": data, "seed": 0})
     module.setup()
     plain = settings(*module.labels.spaces)
     model = write_export(

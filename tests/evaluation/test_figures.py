@@ -1,0 +1,326 @@
+"""Figures from measurements that are written down here, against a plain reading of their words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stargan.evaluation import figures as module
+from stargan.evaluation.figures import (
+    COMBINATIONS,
+    FIGURES,
+    certainty,
+    figures,
+    joint_log_probabilities,
+    pairwise_distance,
+    right,
+)
+from stargan.labels import LabelSpace
+from stargan.metrics.bootstrap import jackknife_interval, mean_interval
+from stargan.metrics.fid import fid, inception_score, kid
+
+HAIR = ("Black", "Blond")
+FACES = LabelSpace((*HAIR, "Male"), [HAIR], name="faces")
+MOODS = LabelSpace(("happy", "neutral", "sad"), categorical=True, name="moods")
+
+
+class Test:
+    """The part of a test set that figures look at."""
+
+    __test__ = False
+
+    def __init__(
+        self, space: LabelSpace, wishes: list[tuple[int, int]], neutral: int | None
+    ) -> None:
+        self.space, self.neutral = space, neutral
+        self.wishes = [SimpleNamespace(label=label, value=value) for label, value in wishes]
+
+    def group(self, wish: Any) -> list[int]:
+        return [self.space.index(n) for n in self.space.group_of(self.space.names[wish.label])]
+
+    def wish_name(self, wish: Any) -> str:
+        return ("" if wish.value else "not ") + self.space.names[wish.label]
+
+
+FACE_WISHES = [(0, 1), (1, 1), (2, 1), (2, 0)]
+
+
+def measured(space: LabelSpace, wishes: list[tuple[int, int]], count: int = 24) -> Any:
+    """Every image translated to every wish that it does not have; logits and features at random."""
+    draws = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draws)
+
+    label = torch.zeros(count, space.size)
+    for i in range(count):
+        if space.categorical:
+            label[i, i % 3] = 1
+        else:
+            label[i, i % 2] = 1
+            label[i, 2] = float(i % 3 == 0)
+    real = {"row": torch.arange(count), "label": label}
+    real |= {"logits": 2 * label - 1 + normal(count, space.size), "features": normal(count, 4)}
+    rows, wish, target = [], [], []
+    for i, (number, (index, value)) in itertools.product(range(count), enumerate(wishes)):
+        if label[i, index] != value:
+            rows.append(i)
+            wish.append(number)
+            target.append(space.edit(label[i], {space.names[index]: float(value)}))
+    n = len(rows)
+    wanted = torch.stack(target)
+    fake = {
+        **{"row": torch.tensor(rows), "wish": torch.tensor(wish), "target": wanted},
+        **{"label": label[rows], "logits": 2 * wanted - 1 + normal(n, space.size)},
+        **{"features": normal(n, 4) + 0.5, "distance": normal(n).abs(), "change": normal(n).abs()},
+    }
+    fake["logits"][torch.rand(n, generator=draws) < 0.3] *= -1  # Read wrong on purpose.
+    fake["inside"] = torch.where(torch.arange(n) % 5 == 0, math.nan, normal(n).abs())
+    reference = {"label": label.repeat(2, 1), "features": normal(2 * count, 4)}
+    return SimpleNamespace(real=real, fake=fake, reference=reference)
+
+
+def plain_read(space: LabelSpace, logits: Tensor) -> list[int]:
+    """The labels of one row, as the words of ``LabelSpace.read`` say."""
+    found = [int(v > 0) for v in logits.tolist()]
+    for group in space.groups:
+        index = [space.index(n) for n in group]
+        best = max(index, key=lambda i: float(logits[i]))
+        for i in index:
+            found[i] = int(i == best and (space.categorical or float(logits[i]) > 0))
+    return found
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+@pytest.mark.parametrize("relative", [True, False])
+def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test, relative, intervals)  # type: ignore[arg-type]
+    assert found.title == "all images"
+    assert [row.name for row in found.rows] == ["Black", "Blond", "Male", "not Male"]
+    fake, real, reference = records.fake, records.real, records.reference
+    scale = 1.0
+    if relative:
+        pairs = itertools.combinations(real["features"].double(), 2)
+        scale = float(torch.stack([(a - b).norm() for a, b in pairs]).mean())
+    groups = 20 if intervals else 0
+    wrong_of: list[float] = []
+    for number, (row, (index, value)) in enumerate(zip(found.rows, FACE_WISHES, strict=True)):
+        use = fake["wish"] == number
+        own = [0, 1] if index < 2 else [2]
+        others = [i for i in range(3) if i not in own]
+        read = [plain_read(FACES, x) for x in fake["logits"][use]]
+        target, label = fake["target"][use].tolist(), fake["label"][use].tolist()
+        wrong = [float(any(r[i] != t[i] for i in own)) for r, t in zip(read, target, strict=True)]
+        kept = [float(all(r[i] == x[i] for i in others)) for r, x in zip(read, label, strict=True)]
+        assert 0 < sum(wrong) < len(wrong)
+        wrong_of += wrong
+        assert str(row.figures["error"]) == str(mean_interval(wrong))
+        assert str(row.figures["kept"]) == str(mean_interval(kept))
+        identity = mean_interval((fake["distance"][use] / scale).tolist())
+        assert row.figures["identity"].value == pytest.approx(identity.value)
+        assert str(row.figures["change"]) == str(mean_interval(fake["change"][use]))
+        assert str(row.figures["inside"]) == str(mean_interval(fake["inside"][use]))
+        assert row.figures["inside"].count < int(use.sum()), "an image without a region"
+        has = real["label"][:, index] == value
+        of_real = [plain_read(FACES, x) for x in real["logits"][has]]
+        truth = real["label"][has].tolist()
+        wrong = [float(any(r[i] != t[i] for i in own)) for r, t in zip(of_real, truth, strict=True)]
+        assert str(row.figures["real_error"]) == str(mean_interval(wrong))
+        trained = reference["features"][reference["label"][:, index] == value]
+        translated, photos = fake["features"][use], real["features"][has]
+        assert str(row.figures["fid"]) == str(fid(trained, translated, groups))
+        assert str(row.figures["real_fid"]) == str(fid(trained, photos, groups))
+        for key, table in (("kid", translated), ("real_kid", photos)):
+            expected = kid(trained, table, groups)
+            one = row.figures[key]
+            assert (one.value, one.count) == (1000 * expected.value, expected.count)
+            if intervals:
+                assert (one.low, one.high) == (1000 * expected.low, 1000 * expected.high)
+        assert str(row.figures["diversity"]) == str(pairwise_distance(translated, intervals))
+        assert str(row.figures["real_diversity"]) == str(pairwise_distance(photos, intervals))
+        assert math.isnan(row.figures["fid"].low) != intervals
+    # In all: shares over all translations, drawn by photo; the figures of sets as means of rows.
+    overall = found.overall.figures
+    assert overall["error"].value == pytest.approx(sum(wrong_of) / len(wrong_of))
+    assert overall["error"].count == len(fake["row"])
+    order = torch.cat([fake["row"][fake["wish"] == n] for n in range(4)])
+    assert str(overall["error"]) == str(mean_interval(torch.tensor(wrong_of), order))
+    for key in ("real_error", "fid", "real_fid", "kid", "real_kid", "diversity", "real_diversity"):
+        mean = sum(row.figures[key].value for row in found.rows) / 4
+        assert overall[key].value == pytest.approx(mean)
+        assert overall[key].count == sum(row.figures[key].count for row in found.rows)
+        assert math.isnan(overall[key].low)
+        assert math.isnan(overall[key].high)
+    for key, table in (("is", fake), ("real_is", real)):
+        logs = joint_log_probabilities(FACES, table["logits"])
+        assert logs is not None
+        assert str(overall[key]) == str(inception_score(logs, groups))
+
+
+def test_the_order_is_that_of_the_table_and_plain_data_has_all() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    known = [k for key, figure in FIGURES.items() for k in (key, figure.real) if k]
+    for row in (*found.rows, found.overall):
+        assert list(row.figures) == [k for k in known if k in row.figures]
+    plain = found.to_plain()
+    assert plain["from"] == "all images"
+    assert [row["label"] for row in plain["rows"]] == ["Black", "Blond", "Male", "not Male"]
+    assert plain["all"]["error"] == found.overall.figures["error"].to_plain()
+    (table,) = plain["confusion"]
+    assert set(table) == {"translations", "real"}
+    assert table["real"]["names"][:2] == list(HAIR)
+    # Rows: what was wanted. A translation to Male is none of hair.
+    wanted = [sum(row) for row in table["translations"]["counts"]]
+    assert wanted[:2] == [int((records.fake["wish"] == n).sum()) for n in (0, 1)]
+    assert sum(sum(row) for row in table["real"]["counts"]) == 24
+
+
+def test_defaults_are_relative_and_with_intervals() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test)  # type: ignore[arg-type]
+    (same,) = figures(records, test, True, True)  # type: ignore[arg-type]
+    assert str(found) == str(same)
+
+
+def test_expressions_are_also_told_from_neutral() -> None:
+    wishes = [(0, 1), (1, 1), (2, 1)]
+    records, test = measured(MOODS, wishes), Test(MOODS, wishes, 1)
+    every, neutral = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    assert (every.title, neutral.title) == ("all images", "neutral images")
+    assert [row.name for row in every.rows] == ["happy", "neutral", "sad"]
+    assert [row.name for row in neutral.rows] == ["happy", "sad"]
+    assert neutral.overall.figures["error"].count == 2 * 8
+    assert "kept" not in every.overall.figures, "a class has no others"
+    use = records.fake["label"][:, 1] == 1
+    part = SimpleNamespace(
+        **{**vars(records), "fake": {k: v[use] for k, v in records.fake.items()}}
+    )
+    (alone,) = figures(part, Test(MOODS, wishes, None), intervals=False)  # type: ignore[arg-type]
+    assert str(alone.rows) == str(neutral.rows)
+    # Where no test image is neutral there is nothing to tell.
+    use = records.fake["label"][:, 1] == 0
+    part.fake = {k: v[use] for k, v in records.fake.items()}
+    assert len(figures(part, test, intervals=False)) == 1  # type: ignore[arg-type]
+    part.fake = {}
+    assert figures(part, test) == []  # type: ignore[arg-type]
+
+
+def test_scores_of_a_network_of_its_own_come_first_and_no_reference_means_no_fid() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    records.fake["scores"] = torch.randn(len(records.fake["row"]), 7)
+    records.reference = {}
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    scores = inception_score(records.fake["scores"], 0)
+    assert str(found.overall.figures["is"]) == str(scores)
+    logs = joint_log_probabilities(FACES, records.real["logits"])
+    assert logs is not None
+    assert str(found.overall.figures["real_is"]) == str(inception_score(logs, 0))
+    assert not {"fid", "kid", "real_fid", "real_kid"} & set(found.overall.figures)
+
+
+def test_a_wish_of_too_few_images_has_no_part_in_the_mean() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    # Of one photo translated to Male there is neither FID nor diversity.
+    first = int(torch.nonzero(records.fake["wish"] == 2)[0])
+    use = (records.fake["wish"] != 2) | (torch.arange(len(records.fake["wish"])) == first)
+    records.fake = {k: v[use] for k, v in records.fake.items()}
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    assert math.isnan(found.rows[2].figures["fid"].value)
+    values = [row.figures["fid"] for i, row in enumerate(found.rows) if i != 2]
+    overall = found.overall.figures["fid"]
+    assert overall.value == pytest.approx(sum(v.value for v in values) / 3)
+    assert overall.count == sum(v.count for v in values)
+
+
+def test_right_and_certainty() -> None:
+    logits = torch.tensor([[2.0, 1, -1], [0.5, 3, 2], [-1, -2, 0.5]])
+    target = torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 1]])
+    assert right(FACES, [0, 1], logits, target).tolist() == [True, False, True]
+    assert right(FACES, [2], logits, target).tolist() == [True, True, True]
+    black, male, not_male = (SimpleNamespace(label=i, value=v) for i, v in ((0, 1), (2, 1), (2, 0)))
+    assert certainty(FACES, black, [0, 1], logits).tolist() == [1, -2.5, 1]  # type: ignore[arg-type]
+    assert certainty(FACES, male, [2], logits).tolist() == [-1, 2, 0.5]  # type: ignore[arg-type]
+    assert certainty(FACES, not_male, [2], logits).tolist() == [1, -2, -0.5]  # type: ignore[arg-type]
+    moods = torch.tensor([[1.0, 4, 2]])
+    sad = SimpleNamespace(label=2, value=1)
+    assert certainty(MOODS, sad, [0, 1, 2], moods).tolist() == [-2]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [8, 9, 100])
+def test_distances_between_all_pairs_and_their_jackknife(count: int) -> None:
+    features = torch.randn(count, 3, generator=torch.Generator().manual_seed(count)).double()
+
+    def mean(rows: Tensor) -> float:
+        return float(torch.pdist(rows).mean())
+
+    found = pairwise_distance(features, intervals=True)
+    groups = min(20, count // 4)
+    left_out = [mean(features[torch.arange(count) % groups != i]) for i in range(groups)]
+    expected = jackknife_interval(mean(features), left_out, count, least=0)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (expected.value, expected.low, expected.high)
+    )
+    assert found.count == count
+    plain = pairwise_distance(features)
+    assert plain.value == found.value
+    assert math.isnan(plain.low)
+
+
+def test_distances_of_few_and_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    for few in (0, 1):
+        none = pairwise_distance(torch.zeros(few, 2))
+        assert none.count == few
+        assert all(map(math.isnan, (none.value, none.low, none.high)))
+    two = pairwise_distance(torch.tensor([[0.0], [3.0]]), intervals=True)
+    assert two.value == 3
+    assert math.isnan(two.low)
+    assert math.isnan(pairwise_distance(torch.randn(7, 2), intervals=True).low)
+    assert pairwise_distance(torch.zeros(50, 2), intervals=True).low == 0
+    assert module.PAIRS == 400
+    monkeypatch.setattr(module, "PAIRS", 5)
+    line = torch.arange(9.0)[:, None]
+    # Evenly over all: 0, 2, 4, 6, 8, whose mean distance is 4; and the count is that of all.
+    some = pairwise_distance(line)
+    assert (some.value, some.count) == (4, 9)
+    assert pairwise_distance(line[:5]).value == 2, "as many as are allowed"
+
+
+def test_combinations_of_labels() -> None:
+    logits = torch.tensor([[1.0, -0.5, 2.0], [0.0, 0.3, -1.0]])
+    found = joint_log_probabilities(FACES, logits)
+    assert found is not None
+    assert found.dtype == torch.float64
+    hair = torch.cat([logits[:, :2], torch.zeros(2, 1)], 1).double().softmax(1)
+    male = logits[:, 2].double().sigmoid()
+    expected = torch.cat([torch.stack([h * male, h * (1 - male)], 1) for h in hair.T], dim=1).log()
+    torch.testing.assert_close(found, expected)
+    moods = joint_log_probabilities(MOODS, logits)
+    torch.testing.assert_close(moods, logits.double().log_softmax(1))
+    assert COMBINATIONS == 4096
+    for labels, fits in ((12, True), (13, False)):
+        lone = LabelSpace([f"l{i}" for i in range(labels)])
+        made = joint_log_probabilities(lone, torch.zeros(1, labels))
+        assert (made is not None) == fits
+        if made is not None:
+            assert made.shape == (1, 4096)
+
+
+def test_too_many_combinations_have_no_score() -> None:
+    names = [f"l{i:02d}" for i in range(13)]
+    space, wishes = LabelSpace(names), [(0, 1)]
+    label = torch.zeros(12, 13)
+    table = {"label": label, "logits": label - 1, "features": torch.randn(12, 2)}
+    fake = {**table, "row": torch.arange(12), "wish": torch.zeros(12, dtype=torch.long)}
+    fake |= {"target": space.edit(label, {"l00": 1.0}), "distance": torch.ones(12)}
+    records = SimpleNamespace(real=table, fake=fake, reference={})
+    (found,) = figures(records, Test(space, wishes, None), intervals=False)  # type: ignore[arg-type]
+    assert "is" not in found.overall.figures
+    assert found.confusions == []
