@@ -35,6 +35,7 @@ PATH_KEYS = (
         "resume",
         "weights",
         "inception",
+        "like",
     ),
     *("lpips", "images", "regions", "examples", "generator", "discriminator", "features"),
 )

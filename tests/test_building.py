@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from stargan.callbacks.base import CALLBACK
-from stargan.checkpoints import METHOD, build_method
 from torch import nn
 
 import stargan.data
@@ -25,6 +23,8 @@ from stargan.errors import UserError
 from stargan.losses.adversarial import LOSS, adversarial_loss
 from stargan.networks import NETWORK
 from stargan.networks.classifier import SmallClassifier
+from stargan.training.callback import CALLBACK
+from stargan.training.checkpoints import METHOD, build_method
 
 LAB = """
 from collections import namedtuple
@@ -87,7 +87,7 @@ def test_every_configuration_names_what_is_there() -> None:
         ("stargan.networks.stargan.nn.Linear", NETWORK, "does not exist"),
         ("stargan.networks.stargan.UserError", NETWORK, "is no network of"),
         ("stargan.networks.blocks.check_image_size", NETWORK, "a subclass of Module"),
-        ("stargan.callbacks.base.build_callbacks", CALLBACK, "a subclass of RunCallback"),
+        ("stargan.callbacks.accuracy.percent", CALLBACK, "a subclass of RunCallback"),
         ("stargan.data.drawn.faces.default_cache", DATASET, "annotated to return one"),
         ("stargan.data.datamodule.DataModule", DATASET, "annotated to return one"),
         ("stargan.losses.adversarial.hinge_d", LOSS, "is no adversarial loss"),

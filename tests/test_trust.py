@@ -499,7 +499,7 @@ class Mine(Generator):
     "parts.py": """
 import torch
 from PIL import Image
-from stargan.callbacks.base import RunCallback
+from stargan.training.callback import RunCallback
 from stargan.labels import LabelSpace
 from stargan.methods.stargan import StarGAN
 class Method(StarGAN):

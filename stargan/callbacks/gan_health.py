@@ -1,7 +1,7 @@
 """Watches whether a run is going well, says so in plain words, and acts if it is told to.
 
 Measures cheaply and puts the figures into the log of terms; the monitors
-(``stargan.evaluation.health``) read the log's rows. So ``metrics.csv`` holds all that they know.
+(``stargan.health.monitors``) read the log's rows. So ``metrics.csv`` holds all that they know.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class GanHealth(RunCallback):
             if at_row:
                 self.measure_samples(module)
                 method = module.method
-                if isinstance(method, Translation) and self.batch and module.fake is not None:
+                if isinstance(method, Translation) and self.batch and module.translates:
                     for name, value in translation_effects(method, self.batch).items():
                         module.terms[name] = torch.tensor(value)
 

@@ -42,7 +42,9 @@ class SampleGrid(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
+        # Before its networks have been trained a translation shows nothing but noise.
+        due = module.step % self.every_n_steps == 0 and module.translates
+        if due and trainer.is_global_zero:
             self.save(module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

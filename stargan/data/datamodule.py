@@ -254,7 +254,7 @@ class DataModule(pl.LightningDataModule):
         if rows < least:
             raise UserError(
                 f"batch_size={self.batch_size} gives {rows} of a data set in a batch: at least "
-                f"{least} are needed, as target labels are a permutation of a batch's own labels."
+                f"{least} are needed, as target labels are taken from a batch's own labels."
             )
 
     def count_workers(self) -> int:

@@ -255,7 +255,8 @@ class Slot(NamedTuple):
 
     def state(self, label: Tensor) -> Tensor:
         """``(B,)``: the number of the label that is set in ``(B, L)``, or ``NONE``."""
-        part = label[:, self.columns]
+        # Column by column: a list as an index would be an operator that opened graphs do not have.
+        part = torch.stack([label[:, column] for column in self.columns], 1)
         none = torch.full_like(part[:, 0], NONE, dtype=torch.long)
         return torch.where(part.amax(1) >= 0.5, part.argmax(1), none)
 
@@ -407,11 +408,11 @@ class Chain(Rule):
             made = {s.network: self.networks[s.network](image) for s in slot.steps}
             result = image
             for step in slot.steps:
-                chosen = pending & (after == step.after)
+                chosen = pending.logical_and(after == step.after)
                 if step.before != ANY:
-                    chosen = chosen & (before == step.before)
+                    chosen = chosen.logical_and(before == step.before)
                 result = torch.where(chosen[:, None, None, None], made[step.network], result)
-                pending = pending & ~chosen
+                pending = pending.logical_and(~chosen)
             nothing = torch.full_like(image, torch.nan)
             image = torch.where(pending[:, None, None, None], nothing, result)
         return image

@@ -62,7 +62,9 @@ def join(models: Mapping[str, Parts], where: str) -> Parts:
             names them.
     """
     first_name, first = next(iter(models.items()))
-    networks, plains, changes = {}, {}, []
+    networks: dict[str, nn.Module] = {}
+    plains: dict[str, Plain] = {}
+    changes: list[Plain] = []
     owners: dict[tuple[str, ...], str] = {}
     for name, parts in models.items():
         rule = parts.plain["roles"]["translate"]

@@ -6,7 +6,8 @@ by ``stargan.training.engine.Engine``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -49,6 +50,8 @@ class Method(nn.Module):
     """What the exported file is: ``translator``, ``sampler`` or ``classifier``."""
     channels: ClassVar[tuple[int, ...]] = (3,)
     """Images of how many channels the method can take."""
+    joint: ClassVar[bool] = True
+    """Whether it can be trained on several label spaces together."""
     forgotten: ClassVar[tuple[str, ...]] = ()
     """Settings that a checkpoint does not keep: what training started from."""
     scale: Scale | None = None
@@ -79,6 +82,12 @@ class Method(nn.Module):
         super().__init__()
         self.trust = trust
         self.labels = JointLabelSpace.from_plain(labels)
+        if len(self.labels.spaces) > 1 and not self.joint:
+            names = ", ".join(space.name for space in self.labels.spaces)
+            raise UserError(
+                f"{type(self).__name__} knows no mask vector and takes one data set, not {names}: "
+                "choose one of them, or method=stargan."
+            )
         self.image = image
         self.facts = training or {}
         self.seed = seed
@@ -158,6 +167,19 @@ class Method(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Inside, networks are in evaluation mode; afterwards each is in its own again."""
+    modes = [network.training for network in networks]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for network, training in zip(networks, modes, strict=True):
+            network.train(training)
 
 
 class Translation(Method):

@@ -175,7 +175,7 @@ class FrozenFeatures(nn.Module):
         self.network = parts.need("read")
         if not hasattr(self.network, "features"):
             raise UserError(f"method.features={path}: its network has no features(image).")
-        found = hashlib.sha256()
+        found = hashlib.sha256(str(self.size).encode())
         for name, tensor in self.network.state_dict().items():
             found.update(name.encode())
             found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -29,29 +29,40 @@ SHEET_ROWS = 64
 def translate(cfg: Mapping[str, Any]) -> None:
     """Translate images and write ``<stem>_<edits>.png`` for each, and ``contact_sheet.png``.
 
+    With ``like=PHOTO`` they are called ``<stem>_like-<its stem>.png``.
+
     Args:
         cfg: ``model`` (run folder, ``.ckpt``, ``.safetensors``), ``input`` (image or folder),
-            ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn), ``output``
-            (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
-            ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
+            ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn) or ``like`` (a photo
+            whose labels are wanted), ``output`` (folder); optional ``labels`` known of the input
+            (``Male=1``), ``batch_size`` (16), ``device`` (``auto``), ``contact_sheet`` (true),
+            ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (it also reads the
-            photos' own labels where the model reads none); ``trust``,
-            packages whose networks the files may name.
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (a judge that is
+            given also reads the labels of ``like``, and the photos' own where the model reads
+            none); ``trust``, packages whose networks the files may name.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
     """
-    for key in ("model", "input", "to", "output"):
+    for key in ("model", "input", "output"):
         if cfg.get(key) in (None, "", [], {}):
             raise UserError(f"{key}= is missing: stargan translate needs model, input, to, output.")
+    given = [key for key in ("to", "like") if cfg.get(key) not in (None, "", [], {})]
+    if len(given) != 1:
+        both = "to= and like= both say" if given else "to= is missing, or like=: they say"
+        raise UserError(
+            f"{both} what to change: to=Blond_Hair,Young=0 names labels, like=PHOTO takes those of "
+            "a photo, give one of them."
+        )
     on_error = cfg.get("on_error", "skip")
     if on_error not in ("skip", "raise"):
         raise UserError(f"on_error={on_error} is unknown: choose skip or raise.")
     scale = cfg.get("scale")
     if scale is not None and (not isinstance(scale, (int, float)) or not 0 < scale <= 16):
         raise UserError(f"scale={scale} must be a number above 0, at most 16.")
-    wish = None if cfg["to"] == "all" else _labels(cfg["to"])
+    liked = Path(cfg["like"]).expanduser() if given == ["like"] else None
+    wish = None if liked is not None or cfg["to"] == "all" else _labels(cfg["to"])
     known = _labels(cfg["labels"]) if cfg.get("labels") else None
     files = imaging.image_files(cfg["input"])
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
@@ -65,7 +76,16 @@ def translate(cfg: Mapping[str, Any]) -> None:
     if cfg.get("judge") and translator.model.reader is None:
         judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
         translator.model.reader = Reader(judge, translator.spaces)
-    captions = list(translator.changeable) if wish is None else [_caption(wish)]
+    extra: list[Image.Image] = []
+    caption = ""
+    if liked is not None:
+        extra = [translator.prepare(imaging.open_image(liked))]
+        wish = _labels_like(cfg, translator, extra[0])
+        caption = f"like {liked.stem}"
+        print(f"{liked.name} is read as: {_shown(wish)}")
+    elif wish is not None:
+        caption = _caption(wish)
+    captions = list(translator.changeable) if wish is None else [caption]
     looks: list[list[Look]] = []
     if cfg.get("cam"):
         one = _looks(cfg, translator, translator.changeable if wish is None else wish)
@@ -97,7 +117,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
                 if looks:
                     _save_maps(photos[i], outputs, names[i], looks, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
-                    rows.append([photos[i], *outputs])
+                    rows.append([photos[i], *extra, *outputs])
                     titles.append(files[i].name)
             progress.advance(len(places))
 
@@ -109,6 +129,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         )
     if rows:
         heads = captions if wish is not None else _row_captions(translator)
+        heads = [liked.stem, *heads] if liked is not None else heads
         sheet = imaging.grid(rows, ["input", *heads], titles, scale)
         imaging.save_png(sheet, output / SHEET)
     print(f"wrote {done * len(captions)} images of {done} inputs to {output}")
@@ -121,6 +142,30 @@ def translate(cfg: Mapping[str, Any]) -> None:
 
 
 main = translate
+
+
+def _labels_like(
+    cfg: Mapping[str, Any], translator: Translator, photo: Image.Image
+) -> dict[str, float]:
+    """The labels of a photo, read by the judge where one is given, else by the model."""
+    if cfg.get("judge"):
+        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
+        found: dict[str, float] = translator.labels_of(photo, judge)
+        return found
+    try:
+        found = translator.labels_of(photo)
+    except UserError as error:
+        raise UserError(
+            "like= needs a model that reads labels, and this one was exported without a "
+            "classifier: add judge=RUN_OR_FILE of a classifier of its labels, or name them in to=."
+        ) from error
+    return found
+
+
+def _shown(labels: Mapping[str, float]) -> str:
+    """The labels that are set, and how many are not."""
+    there = [name for name, value in labels.items() if value]
+    return ", ".join(there) if there else f"none of {', '.join(labels)}"
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def average_gradients(parameters: Iterable[Tensor], statistics: Sequence[Tensor]
         statistics: see ``running_statistics``.
     """
     tensors = [p.grad for p in parameters if p.grad is not None] + list(statistics)
+    if not tensors:
+        return
     flat = torch.cat([t.detach().flatten().float() for t in tensors])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()

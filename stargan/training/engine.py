@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,8 +38,8 @@ from stargan.training.schedules import check_schedule, lr_factor
 log = logging.getLogger(__name__)
 
 STATE = (
-    *("step", "phase_number", "phase_step", "counts", "seconds", "lr_scale", "rollbacks"),
-    "max_steps",
+    *("step", "phase_number", "phase_step", "phase_began", "counts", "seconds", "lr_scale"),
+    *("rollbacks", "max_steps"),
 )
 """What a checkpoint remembers of the engine; plain data."""
 
@@ -59,6 +59,7 @@ class Engine(pl.LightningModule):
         step: training steps made.
         counts: steps that each group has made.
         phase_number, phase_step: which phase it is, and the steps made in it.
+        phase_began: ``clock`` at its beginning.
         seconds: of training, those before a resume included.
         clock: ``seconds`` of the first process as all have last heard it.
         terms: raw terms of the last step.
@@ -89,7 +90,7 @@ class Engine(pl.LightningModule):
         self.max_seconds = max_seconds
         self.step = self.phase_number = self.phase_step = 0
         self.counts = dict.fromkeys(self.groups, 0)
-        self.seconds = self.clock = 0.0
+        self.seconds = self.clock = self.phase_began = 0.0
         self.began: float | None = None
         self.terms: Terms = {}
         self.stepped: tuple[str, ...] = ()
@@ -127,6 +128,7 @@ class Engine(pl.LightningModule):
         """All updates of the phase that are due."""
         self.enter_phase()
         phase = self.phase
+        self.set_modes(phase)
         due = [u for u in phase.updates if (self.phase_step + 1) % u.every == 0]
         shared: Shared = {}
         if phase.shared is not None:
@@ -140,6 +142,8 @@ class Engine(pl.LightningModule):
         for update in due:
             mine = shared if update.group == phase.shared_by else detached
             terms |= self.make(update, batch, mine, factor, last=update is due[-1])
+        if not due and world_size() > 1:
+            average_gradients((), running_statistics(self.method))
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.stepped = tuple(u.group for u in due)
         now = time.perf_counter()
@@ -219,11 +223,37 @@ class Engine(pl.LightningModule):
                 return
             steps = self.max_steps if until.steps is None else until.steps
             steps = min(steps, int(until.share * self.max_steps))
-            late = until.share < 1 and self.time_used >= until.share
+            used = self.clock - self.phase_began
+            late = self.max_seconds and until.share < 1 and used >= until.share * self.max_seconds
             if self.phase_step < steps and not late:
                 return
             self.phase_number += 1
             self.phase_step = 0
+            self.phase_began = self.clock
+
+    def set_modes(self, phase: Phase) -> None:
+        """Networks in training mode, but for those that the phase wants in evaluation mode."""
+        for name, network in self.method.named_children():
+            training = name not in phase.evaluating
+            if network.training != training:
+                network.train(training)
+
+    def untrained(self, names: Iterable[str]) -> list[str]:
+        """Those of the exported networks that no step has moved yet, by their exported names."""
+        attributes = self.method.prefixes()
+        moved = {
+            attribute
+            for name, group in self.groups.items()
+            if self.counts[name]
+            for attribute in (*group.networks, *(a.kept for a in group.averages))
+        }
+        return [name for name in names if attributes[name] not in moved]
+
+    @property
+    def translates(self) -> bool:
+        """Whether all networks that make a translation have been trained."""
+        rule = self.method.roles().get("translate")
+        return rule is not None and not self.untrained(rule["networks"])
 
     # Optimizers ---------------------------------------------------------------------------------
 
@@ -323,6 +353,8 @@ class Engine(pl.LightningModule):
         Raises:
             UserError: the state of another version of the program.
         """
+        # Written before phases knew when they began: the only one with an end began with the run.
+        state = {"phase_began": 0.0, **state}
         missing = [name for name in STATE if name not in state]
         if missing or set(state["counts"]) != set(self.groups):
             raise UserError(
@@ -349,6 +381,10 @@ def check_phases(method: Method, groups: dict[str, Any], phases: tuple[Phase, ..
         for attribute in (*group.networks, *averaged):
             if not isinstance(getattr(method, attribute, None), nn.Module):
                 raise ValueError(f"group {name}: {attribute} is no network of the method.")
+    for phase in phases:
+        for attribute in phase.evaluating:
+            if not isinstance(getattr(method, attribute, None), nn.Module):
+                raise ValueError(f"phase {phase.name}: {attribute} is no network of the method.")
     if not phases:
         raise ValueError("the method has no phase.")
     for phase in phases:

@@ -14,7 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stargan.training.distributed import hear, wait_for_all, world_size
+from stargan.training.distributed import hear, running_statistics, wait_for_all, world_size
 from stargan.training.engine import Engine
 from stargan.writing import whole
 
@@ -175,12 +175,14 @@ class StopCleanly(pl.Callback):
 
 
 class RanksAgree(pl.Callback):
-    """Says at the end how far the weights of the processes are apart: 0 if all went well."""
+    """Says at the end how far the weights of the processes are apart, running statistics of batch
+    norm included: 0 if all went well."""
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.world_size == 1:
             return
-        weights = torch.cat([p.detach().flatten().float() for p in module.parameters()])
+        tensors = [*module.parameters(), *running_statistics(module)]
+        weights = torch.cat([t.detach().flatten().float() for t in tensors])
         gathered = module.all_gather(weights)
         assert isinstance(gathered, torch.Tensor)
         spread = float((gathered - weights).abs().max())
