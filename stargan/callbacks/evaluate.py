@@ -122,11 +122,7 @@ class Evaluate(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-<<<<<<< HEAD
-        if self.is_due(module):
-=======
-        if module.step % self.every_n_steps == 0 and module.translates:
->>>>>>> core
+        if self.is_due(module) and module.translates:
             self.evaluate(trainer, module)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -45,8 +45,8 @@ class Wish:
 class Combination:
     """What an image is asked to become: several things at once.
 
-    A lone label is turned over. Of an exclusive group it is asked for another label, a different
-    one from image to image, so that each is asked for about as often.
+    A lone label is turned over. Of an exclusive group it is asked for another label, which
+    one depends on the number of the image alone, and each is asked for about as often.
 
     Attributes:
         groups: exclusive groups and lone labels, by the indices of their labels.
@@ -252,7 +252,7 @@ def wanted(
         space: of the labels.
         label: ``(B, L)``.
         wish: see ``Wish`` and ``Combination``.
-        row: ``(B,)`` numbers of the images, by which a combination's labels take turns.
+        row: ``(B,)`` int64 numbers of the images, which decide a combination's labels.
 
     Returns:
         Indices of the rows that are not already as wished, and their target labels.
@@ -267,6 +267,8 @@ def wanted(
 
 def _together(label: Tensor, wish: Combination, row: Tensor) -> Tensor:
     target = label.clone()
+    # Scattered, for a data set may repeat its labels in some period.
+    turn = (row * 2654435761) % 2**32 >> 16
     for group in map(list, wish.groups):
         part = label[:, group]
         if len(group) == 1:
@@ -274,7 +276,7 @@ def _together(label: Tensor, wish: Combination, row: Tensor) -> Tensor:
             continue
         # So many places on from the label that is set; of none any one.
         some = part.amax(1) > 0.5
-        step = torch.where(some, 1 + row % (len(group) - 1), row % len(group))
+        step = torch.where(some, 1 + turn % (len(group) - 1), turn % len(group))
         chosen = (torch.where(some, part.argmax(1), 0) + step) % len(group)
         target[:, group] = torch.nn.functional.one_hot(chosen, len(group)).to(label)
     return target

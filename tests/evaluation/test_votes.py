@@ -40,10 +40,10 @@ def test_combinations_are_those_of_the_paper() -> None:
 
 def test_what_is_asked_for_at_once() -> None:
     # Black and male and young; blond; no hair colour at all.
-    label = torch.tensor([[1.0, 0, 0, 1, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1]]).repeat(6, 1)
-    row = torch.arange(18)
+    label = torch.tensor([[1.0, 0, 0, 1, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1]]).repeat(200, 1)
+    row = torch.arange(600)
     rows, target = wanted(FACES, label, Combination((HAIR_COLUMNS, MALE)), row)
-    assert rows.tolist() == list(range(18))
+    assert rows.tolist() == list(range(600))
     assert torch.equal(target[:, 3], 1 - label[:, 3]), "turned over"
     assert torch.equal(target[:, 4], label[:, 4]), "not asked for"
     assert (target[:, :3].sum(1) == 1).all()
@@ -51,8 +51,11 @@ def test_what_is_asked_for_at_once() -> None:
     FACES.check(target)
     for kind, colours in ((0, {1, 2}), (1, {0, 2}), (2, {0, 1, 2})):
         asked = target[kind::3, :3].argmax(1).tolist()
-        assert set(asked) == colours, "each in turn"
-        assert max(asked.count(c) for c in colours) == min(asked.count(c) for c in colours)
+        assert set(asked) == colours
+        # About as often as each other, although the labels come in a period of three.
+        assert min(asked.count(c) for c in colours) > 0.8 * 200 / len(colours)
+    again = wanted(FACES, label[9:12], Combination((HAIR_COLUMNS, MALE)), row[9:12])[1]
+    assert torch.equal(again, target[9:12]), "whatever other images there are"
 
 
 def test_names_of_groups() -> None:

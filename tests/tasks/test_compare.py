@@ -23,13 +23,17 @@ from tests.tiny import MOODS, write_judge
 EXPRESSIONS = "labels=[angry,happy,neutral]"
 SMALL_G = ["method.generator.channels=8", "method.generator.blocks=1"]
 SMALL_D = ["method.discriminator.channels=8"]
-COUNTS = "{train: 24, val: 8, test: 24}"
+
+
+def counts(name: str) -> list[str]:
+    """So few drawn faces."""
+    few = {"train": 24, "val": 8, "test": 24}
+    return [f"data.{name}.count.{split}={number}" for split, number in few.items()]
 
 
 def suite(folder: Path, **changes: Any) -> Path:
     """A suite of two data sets, three methods and a joint model; its conf folder."""
-    attributes = [f"data.attributes.count={COUNTS}"]
-    expressions = [f"data.expressions.count={COUNTS}"]
+    attributes, expressions = counts("attributes"), counts("expressions")
     plain = {
         "name": "tiny",
         "minutes": None,
