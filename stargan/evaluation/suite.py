@@ -172,7 +172,7 @@ def plan(config: Plain, spaces: Mapping[str, LabelSpace]) -> Comparison:
         entrants=entrants,
         judge=judge,
         side_by_side=beside,
-        minutes=config["minutes"],
+        minutes=None if config["steps"] is not None else config["minutes"],
         steps=config["steps"],
         titles={n: m["title"] for n, m in methods.items()},
     )
@@ -255,12 +255,12 @@ def purposes_of(models: str, space: LabelSpace) -> dict[str, dict[str, str]]:
 
 
 def budget(config: Plain, models: float) -> list[str]:
-    """How long a run may be: its share of the minutes, so many steps, or as its experiment says."""
+    """How long a run may be: so many steps, its share of the minutes, or as its experiment says."""
+    if config["steps"] is not None:
+        return [f"trainer.max_steps={config['steps']}", "trainer.max_minutes=null"]
     if config["minutes"] is not None:
         share = config["minutes"] / models
         return [f"trainer.max_minutes={share:.4g}", f"trainer.max_steps={ENDLESS}"]
-    if config["steps"] is not None:
-        return [f"trainer.max_steps={config['steps']}", "trainer.max_minutes=null"]
     return []
 
 
@@ -271,12 +271,12 @@ def watched(config: Plain, models: float, judge: str | None) -> list[str]:
     words = ["callbacks=evaluate", f"callbacks.evaluate.count={CURVE_IMAGES}"]
     if judge:
         words.append(f"callbacks.evaluate.judge={judge}")
-    if config["minutes"] is not None:
-        every = config["minutes"] / models / config["curve"]
-        return [*words, f"callbacks.evaluate.every_n_minutes={every:.4g}"]
     if config["steps"] is not None:
         every_n = max(1, config["steps"] // config["curve"])
         return [*words, f"callbacks.evaluate.every_n_steps={every_n}"]
+    if config["minutes"] is not None:
+        every = config["minutes"] / models / config["curve"]
+        return [*words, f"callbacks.evaluate.every_n_minutes={every:.4g}"]
     return [*words, "callbacks.evaluate.every_n_steps=10000"]
 
 

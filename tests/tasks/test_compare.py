@@ -78,7 +78,9 @@ def suite(folder: Path, **changes: Any) -> Path:
     }  # fmt: skip
     path = folder / "conf" / "suite" / "tiny.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# Tiny.\n" + yaml.safe_dump({**plain, **changes}), encoding="utf-8")
+    path.write_text(
+        "# Tiny.\n" + yaml.safe_dump({**plain, **changes}, sort_keys=False), encoding="utf-8"
+    )
     return path.parent.parent
 
 
@@ -173,6 +175,17 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, judges: dict[str, str]) -> 
     found = json.loads((output / "report.json").read_text(encoding="utf-8"))
     steps = [m["steps"] for data in found["data"] for m in data["methods"]]
     assert steps == [40, 40, 80]
+
+
+def test_steps_win_over_the_minutes_of_a_suite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], judges: dict[str, str]
+) -> None:
+    conf = suite(tmp_path, minutes=6, steps=None)
+    more = (f"judge={judges['both']}", "plan=true", "steps=9", "methods=[stargan]")
+    cli.run(words(conf, tmp_path / "out", *more))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all("trainer.max_steps=9 trainer.max_minutes=null" in line for line in lines)
 
 
 def test_the_plan_says_what_to_type(
