@@ -172,7 +172,9 @@ class Evaluate(RunCallback):
         for (test, tools), reference in zip(self.tests, self.reference, strict=True):
             tools.judge.network.to(module.device)
             records = translate_set(
-                _Now(module.method), test, tools, self.batch_size, None, reference, cycle=False
+                *(_Now(module.method), test, tools, self.batch_size, None, reference),
+                cycle=False,
+                truth=False,
             )
             if not records.fake:
                 continue

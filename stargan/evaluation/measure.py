@@ -165,6 +165,7 @@ def translate_set(
     reference: Shards | None = None,
     cycle: bool = True,
     advance: Callable[[int], None] = lambda count: None,
+    truth: bool = True,
 ) -> Records:
     """Translate every test image to every label that it does not have, and measure.
 
@@ -180,6 +181,7 @@ def translate_set(
             and with them FID, KID and diversity of real images.
         cycle: also translate back.
         advance: told the number of images that are done.
+        truth: also compare with the true images, where they are known; each has to be drawn.
     """
     shards = shards or Shards(None)
     compared: list[Table] = []
@@ -191,7 +193,7 @@ def translate_set(
     real: list[Table] = []
     fake: list[Table] = []
     for start, end in test.chunks(batch_size):
-        make = partial(_measure, translate, test, tools, start, end, cycle)
+        make = partial(_measure, translate, test, tools, start, end, cycle, truth)
         both = shards.get(f"{start:07d}", make)
         for tables, kind in ((real, "real."), (fake, "fake.")):
             tables.append({k[5:]: v for k, v in both.items() if k.startswith(kind)})
@@ -218,7 +220,13 @@ def _reference(test: TestSet, tools: Instruments, start: int, end: int) -> Table
 
 
 def _measure(
-    translate: Translate, test: TestSet, tools: Instruments, start: int, end: int, cycle: bool
+    translate: Translate,
+    test: TestSet,
+    tools: Instruments,
+    start: int,
+    end: int,
+    cycle: bool,
+    truth: bool,
 ) -> Table:
     """One chunk of images: columns ``real.*`` of the images, ``fake.*`` of the translations."""
     chunk = test.load(start, end)
@@ -260,8 +268,9 @@ def _measure(
             mask, known = (part_of[rows] for part_of in regions[group])
             for name, where in (("inside", mask), ("outside", ~mask)):
                 part[name] = _mean(pixels, where).where(known, torch.nan)
-        true = [test.truth(int(chunk.row[r]), t) for r, t in zip(rows, target, strict=True)]
-        if all(t is not None for t in true):
+        pairs = zip(rows, target, strict=True)
+        true = [test.truth(int(chunk.row[r]), t) for r, t in pairs] if truth else []
+        if true and all(t is not None for t in true):
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:

@@ -31,6 +31,7 @@ def measure_model(
     console: Console,
     batch_size: int = 32,
     cycle: bool = True,
+    truth: bool = True,
 ) -> Records:
     """Measure one model on one data set, or go on where that was interrupted.
 
@@ -44,6 +45,7 @@ def measure_model(
         console: for the progress bar.
         batch_size: images at a time.
         cycle: also translate back.
+        truth: also compare with the true images, where they are known.
 
     Raises:
         UserError: nothing can be translated, or the folder cannot be written to.
@@ -63,13 +65,13 @@ def measure_model(
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
     own = {
         **measured, "model": digest(model.rule), "distance": tools.distance_name, "cycle": cycle,
-        "together": [test.wish_name(c) for c in test.combinations],
+        "truth": truth, "together": [test.wish_name(c) for c in test.combinations],
     }  # fmt: skip
     shards = Shards(folder / f"{name.replace('/', '_')}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
     with Progress(f"{name}: {test.name}", total, console=console) as progress:
         records = translate_set(
-            model, test, tools, batch_size, shards, reference, cycle, progress.advance
+            model, test, tools, batch_size, shards, reference, cycle, progress.advance, truth
         )
     if not records.fake:
         raise UserError(

@@ -201,6 +201,7 @@ def evaluate(
                 console=console,
                 batch_size=config["batch_size"],
                 cycle=False,
+                truth=False,
             )
             records.setdefault(entrant.method, []).append(one)
             lacking = left_out(test, one)
