@@ -367,7 +367,7 @@ def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
 
 def _notes(page: Page, result: DataResult) -> None:
     for note in result.notes:
-        page.warning(note)
+        page.text(note)
     for one in result.judged:
         if one.note:
             page.text(f"{one.entrant.title}: {one.note}")
