@@ -42,6 +42,7 @@ class Evaluate(RunCallback):
         tests: the test images of each data set, and what measures them.
         folder: the run's checkpoints/.
         every_n_steps: discriminator steps between evaluations.
+        every_n_minutes: minutes of training between them instead; None: by steps.
         batch_size: images at a time.
         choose: ``error`` or ``fid``.
         resumed: go on from the best of the run so far; otherwise it is forgotten.
@@ -57,10 +58,13 @@ class Evaluate(RunCallback):
         choose: str,
         resumed: bool = False,
         flatters: bool = False,
+        every_n_minutes: float | None = None,
     ) -> None:
         self.tests = tests
         self.folder = folder
         self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.periods = 0
         self.batch_size = batch_size
         self.choose = choose
         self.flatters = flatters
@@ -86,6 +90,11 @@ class Evaluate(RunCallback):
                 raise UserError(
                     f"callbacks.evaluate.{key}={settings[key]} must be a whole number above 0."
                 )
+        minutes = settings.get("every_n_minutes")
+        if minutes is not None and not (isinstance(minutes, int | float) and minutes > 0):
+            raise UserError(
+                f"callbacks.evaluate.every_n_minutes={minutes} must be a number above 0, or null."
+            )
         if settings["choose"] not in CHOICES:
             raise UserError(
                 f"callbacks.evaluate.choose={settings['choose']} is unknown: choose error or fid."
@@ -108,12 +117,28 @@ class Evaluate(RunCallback):
             str(settings["choose"]),
             run.resumed,
             "test" in splits,
+            settings.get("every_n_minutes"),
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0 and module.translates:
+        if self.is_due(module) and module.translates:
             self.evaluate(trainer, module)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Engine)
+        self.periods = self.periods_of(module)
+
+    def periods_of(self, module: Engine) -> int:
+        """How often ``every_n_minutes`` of training have passed; the same on all ranks."""
+        return int(module.clock / (60 * self.every_n_minutes)) if self.every_n_minutes else 0
+
+    def is_due(self, module: Engine) -> bool:
+        """Whether it is time for an evaluation."""
+        if self.every_n_minutes is None:
+            return module.step % self.every_n_steps == 0
+        before, self.periods = self.periods, self.periods_of(module)
+        return self.periods > before
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
@@ -139,6 +164,7 @@ class Evaluate(RunCallback):
             self.save(trainer, module)
         elif trainer.is_global_zero and self.folder.is_dir():
             write_whole(self.note, json.dumps(self.best))
+        module.rest()
 
     def measure(self, module: Engine) -> dict[str, float]:
         """The figures of this step, means over the data sets."""
@@ -146,7 +172,9 @@ class Evaluate(RunCallback):
         for (test, tools), reference in zip(self.tests, self.reference, strict=True):
             tools.judge.network.to(module.device)
             records = translate_set(
-                _Now(module.method), test, tools, self.batch_size, None, reference, cycle=False
+                *(_Now(module.method), test, tools, self.batch_size, None, reference),
+                cycle=False,
+                truth=False,
             )
             if not records.fake:
                 continue

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stargan.errors import Plain
-from stargan.evaluation.held_out import TestSet, Wish
+from stargan.evaluation.held_out import Combination, TestSet, Wish
 from stargan.evaluation.measure import Records, Table
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import Estimate, deal, jackknife_interval, mean_interval
@@ -125,12 +125,15 @@ class SetFigures:
         rows: one per wish.
         overall: means over the rows, shares over all translations.
         confusions: one per exclusive group; of a lone label the rows say all.
+        together: one per combination of labels that were asked for at once; not part of
+            ``overall``.
     """
 
     title: str
     rows: list[Row]
     overall: Row
     confusions: list[Readings]
+    together: list[Row] = field(default_factory=list)
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -139,6 +142,7 @@ class SetFigures:
             "rows": [row.to_plain() for row in self.rows],
             "all": self.overall.to_plain(),
             "confusion": [c.to_plain() for c in self.confusions],
+            "together": [row.to_plain() for row in self.together],
         }
 
 
@@ -159,11 +163,15 @@ def figures(
     if test.neutral is not None and records.fake:
         sets.append(("neutral images", records.fake["label"][:, test.neutral] > 0.5))
     found = []
+    single = records.fake.get("wish", torch.empty(0)) < len(test.wishes)
     for title, use in sets:
+        use = use & single
         if use.any():
             part = {k: v[use] for k, v in records.fake.items()}
             taken = Records(records.real, part, records.reference)
             found.append(_set(taken, test, title, relative, intervals))
+    if found:
+        found[0].together.extend(_at_once(records, test, relative))
     return found
 
 
@@ -260,7 +268,23 @@ def _set(
     return SetFigures(title, rows, Row("all", _ordered(overall)), _confusions(fake, real, test))
 
 
-def _own(part: Table, test: TestSet, wish: Wish, scale: float) -> dict[str, Tensor]:
+def _at_once(records: Records, test: TestSet, relative: bool) -> list[Row]:
+    """The figures of each combination of labels."""
+    fake, real = records.fake, records.real
+    scale = pairwise_distance(real["features"]).value if relative else 1.0
+    rows = []
+    for number, combination in enumerate(test.combinations, len(test.wishes)):
+        use = fake["wish"] == number
+        if use.any():
+            own = _own({k: v[use] for k, v in fake.items()}, test, combination, scale)
+            found = {k: mean_interval(v) for k, v in own.items()}
+            read = right(test.space, test.group(combination), real["logits"], real["label"])
+            found["real_error"] = mean_interval(1 - read.double())
+            rows.append(Row(test.wish_name(combination), _ordered(found)))
+    return rows
+
+
+def _own(part: Table, test: TestSet, wish: Wish | Combination, scale: float) -> dict[str, Tensor]:
     """The figures that every translation has by itself."""
     group = test.group(wish)
     others = [i for i in range(test.space.size) if i not in group]

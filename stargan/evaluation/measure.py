@@ -104,6 +104,7 @@ class Shards:
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self.kept: dict[str, Table] = {}
         if folder is None:
             return
         text = json.dumps(identity, sort_keys=True, default=str)
@@ -122,7 +123,9 @@ class Shards:
     def get(self, name: str, make: Callable[[], Table]) -> Table:
         """A table, made if it is not there."""
         if self.folder is None:
-            return make()
+            if name not in self.kept:
+                self.kept[name] = make()
+            return self.kept[name]
         path = self.folder / f"{name}.safetensors"
         if path.is_file():
             with contextlib.suppress(SafetensorError, OSError):  # damaged: made again
@@ -141,10 +144,10 @@ class Records:
         real: of the test images: ``row``, ``label (N, L)``, ``logits (N, L)``, ``features (N, F)``,
             with a feature network of its own also ``scores (N, K)``.
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
-            in ``TestSet.wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
-            are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
-            ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
-            mean absolute ones on [0, 1].
+            in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where
+            regions are known, ``inside`` and ``outside`` (NaN for an image without one); with
+            cycles ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences
+            are mean absolute ones on [0, 1].
         reference: of the training images: ``label``, ``features``.
     """
 
@@ -162,8 +165,11 @@ def translate_set(
     reference: Shards | None = None,
     cycle: bool = True,
     advance: Callable[[int], None] = lambda count: None,
+    truth: bool = True,
 ) -> Records:
     """Translate every test image to every label that it does not have, and measure.
+
+    Changes that a model says it cannot make (``contracts.Chooses``) are left out.
 
     Args:
         translate: the model.
@@ -175,6 +181,7 @@ def translate_set(
             and with them FID, KID and diversity of real images.
         cycle: also translate back.
         advance: told the number of images that are done.
+        truth: also compare with the true images, where they are known; each has to be drawn.
     """
     shards = shards or Shards(None)
     compared: list[Table] = []
@@ -186,7 +193,7 @@ def translate_set(
     real: list[Table] = []
     fake: list[Table] = []
     for start, end in test.chunks(batch_size):
-        make = partial(_measure, translate, test, tools, start, end, cycle)
+        make = partial(_measure, translate, test, tools, start, end, cycle, truth)
         both = shards.get(f"{start:07d}", make)
         for tables, kind in ((real, "real."), (fake, "fake.")):
             tables.append({k[5:]: v for k, v in both.items() if k.startswith(kind)})
@@ -213,7 +220,13 @@ def _reference(test: TestSet, tools: Instruments, start: int, end: int) -> Table
 
 
 def _measure(
-    translate: Translate, test: TestSet, tools: Instruments, start: int, end: int, cycle: bool
+    translate: Translate,
+    test: TestSet,
+    tools: Instruments,
+    start: int,
+    end: int,
+    cycle: bool,
+    truth: bool,
 ) -> Table:
     """One chunk of images: columns ``real.*`` of the images, ``fake.*`` of the translations."""
     chunk = test.load(start, end)
@@ -222,18 +235,17 @@ def _measure(
     real = {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
     parts: list[Table] = []
     regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-    for number, wish in enumerate(test.wishes):
-        rows, target = wanted(test.space, chunk.label, wish)
+    for number, wish in enumerate(test.all_wishes):
+        rows, target = wanted(test.space, chunk.label, wish, chunk.row)
+        own = translate.labels.expand(chunk.label[rows], test.index)
+        asked = translate.labels.expand(target, test.index)
         # Some models have no network for some changes: those are not asked of them.
-        joint = (translate.labels.expand(t, test.index) for t in (chunk.label[rows], target))
-        can = possible(translate, *joint)
-        rows, target = rows[can], target[can]
+        can = possible(translate, own, asked)
+        rows, target, own, asked = rows[can], target[can], own[can], asked[can]
         if not len(rows):
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         dataset = torch.full((len(rows),), test.index)
-        own = translate.labels.expand(label, test.index)
-        asked = translate.labels.expand(target, test.index)
         made = translate(image, own, asked, dataset)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
@@ -256,8 +268,9 @@ def _measure(
             mask, known = (part_of[rows] for part_of in regions[group])
             for name, where in (("inside", mask), ("outside", ~mask)):
                 part[name] = _mean(pixels, where).where(known, torch.nan)
-        true = [test.truth(int(chunk.row[r]), t) for r, t in zip(rows, target, strict=True)]
-        if all(t is not None for t in true):
+        pairs = zip(rows, target, strict=True)
+        true = [test.truth(int(chunk.row[r]), t) for r, t in pairs] if truth else []
+        if true and all(t is not None for t in true):
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:

@@ -218,6 +218,10 @@ def figure_tables(page: Page, figures: SetFigures, dataset: SourceResult) -> Non
     _table(page, "Do the pictures look like real ones?", rows, LOOKS, f"{features} {means}")
     _table(page, "Is the rest left alone?", rows, KEEPS, f"Identity: {dataset.distance}.")
     _table(page, "There and back", rows, CYCLE, "")
+    if figures.together:
+        few = (*ARRIVES, *KEEPS)
+        words = "Asked for at once; not part of the row all. *error*: any of them is not as wanted."
+        _table(page, "Several at once", figures.together, few, words)
     score = figures.overall.figures.get("is")
     if score is not None:
         real = figures.overall.figures["real_is"]

@@ -128,7 +128,8 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     every = records.real["row"]
     chosen = torch.randperm(len(every), generator=draws)[:number]
     image, label = test.images(every[chosen].tolist()), records.real["label"][chosen]
-    columns, shown = ["input"], [image]
+    columns = ["input"]
+    shown: list[Sequence[Tensor | None]] = [list(image)]
     dataset = torch.full((len(image),), test.index)
     own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
@@ -138,9 +139,7 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
             continue
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
-        made = image.clone()
-        made[can] = translate(image[can], own[can], joint[can], dataset[can]).float().cpu()
-        shown.append(made)
+        shown.append(try_all(translate, image, own, joint, dataset))
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))
     ]
@@ -150,6 +149,19 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     ]
     words = "Test images drawn at random, translated to every label."
     return Pictures("Random cases", columns, rows, names, words)
+
+
+def try_all(
+    translate: Translate, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor
+) -> list[Tensor | None]:
+    """Translations ``(3, H, W)``, see ``contracts.Translate``; None where the model has no way."""
+    able = possible(translate, own, target)
+    found: list[Tensor | None] = [None] * len(image)
+    if able.any():
+        made = translate(image[able], own[able], target[able], dataset[able]).float().cpu()
+        for row, one in zip(torch.nonzero(able).flatten().tolist(), made, strict=True):
+            found[row] = one
+    return found
 
 
 def _order(test: TestSet, records: Records) -> list[Tensor]:

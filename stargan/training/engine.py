@@ -111,6 +111,10 @@ class Engine(pl.LightningModule):
         """The time of the first step counts too."""
         self.began = time.perf_counter()
 
+    def rest(self) -> None:
+        """What was done since the last step was no training: its time does not count."""
+        self.began = time.perf_counter()
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Images cross as uint8 and become floats on the device."""
         batch = Batch(*batch)

@@ -257,6 +257,10 @@ def build_data(config: Plain) -> DataModule:
         datasets[name] = building.maker(arguments, DATASET, where=f"data.{name}")
     for shared in ("root", "download"):  # what the datasets point at
         settings.pop(shared, None)
+    # Data sets that ``use`` leaves out.
+    settings = {
+        k: v for k, v in settings.items() if not (isinstance(v, Mapping) and "_target_" in v)
+    }
     return DataModule(datasets=datasets, crop=crop, seed=int(config["seed"]), **settings)
 
 
