@@ -43,6 +43,7 @@ all that is in them."""
 WRITES = ("write_split", "cache_dir")
 """Arguments of this package's classes that say where they write: no file may set them."""
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_MISSING = re.compile(r"__init__\(\) missing \d+ required .*?argument.*?: '(\w+)'")
 _PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 Packages = str | Sequence[str]
@@ -170,6 +171,11 @@ class Maker:
         except UserError:
             raise
         except Exception as error:  # Whatever somebody's own code may raise.
+            # What a parent needs and its subclass hands on without naming it.
+            missing = _MISSING.search(str(error)) if isinstance(error, TypeError) else None
+            if missing:
+                words = f"{self._words} needs '{missing[1]}': add it to its settings."
+                raise UserError(words) from error
             raise UserError(f"{self._words} cannot be built: {_reason(error)}.") from error
         if not self.kind.made(made):
             raise UserError(f"{self._words} did not make {self.kind.what}.")

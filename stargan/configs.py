@@ -37,11 +37,14 @@ PATH_KEYS = (
         "inception",
         "like",
     ),
-    *("lpips", "images", "regions", "examples", "generator", "discriminator"),
+    *("lpips", "images", "regions", "examples", "generator", "discriminator", "features"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
-TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path", "trust")
+TEXT_KEYS = (
+    *("to", "class", "name", "known", "host", "root_path", "trust"),
+    "method.target",
+)
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",

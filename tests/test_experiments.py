@@ -11,6 +11,7 @@ from stargan.errors import UserError
 from stargan.export import PRODUCTS, open_parts
 from stargan.training import checkpoints
 from tests.data.test_mnist import write_files
+from tests.data.test_unaligned import write_sides
 
 EXPERIMENTS, METHODS = (sorted(configs.options(group)) for group in ("experiment", "method"))
 # Methods and data meet in a Batch alone: one experiment of each kind shows that they fit.
@@ -44,9 +45,17 @@ def test_every_experiment_runs(
     config = configs.compose("train", words, mandatory=False)
     keys = set(configs.leaves(config))
     words += [f"{key}={value}" for key, value in SMALL.items() if key in keys]
+    choice = {
+        "folder": {"pair": "[blue,red]", "target": "red"},
+        "demo_joint": {"pair": "[Male]", "target": "Male"},
+        "celeba": {"pair": "[Male]", "target": "Male"},
+    }.get(name, {})
+    words += [f"method.{key}={value}" for key, value in choice.items() if f"method.{key}" in keys]
     folders = {"celeba": celeba_folder, "rafd": class_folder, "folder": class_folder}
     if "mnist" in config["data"]["use"]:
         folders["mnist"] = write_files(tmp_path)
+    if "unaligned" in config["data"]["use"]:
+        folders["unaligned"] = write_sides(tmp_path)
     for dataset in config["data"]["use"]:
         if dataset == "celeba":
             words.append("labels=[Black_Hair,Blond_Hair,Male]")

@@ -202,6 +202,10 @@ class _Now:
         given = (t.to(device) for t in (image, own, target, dataset))
         return self.method.translate(*given)
 
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return self.method.can(own, target)
+
 
 def _faces(run: Run, dataset: str) -> Judge:
     """The judge of embedded faces, made if it must be."""

@@ -20,7 +20,6 @@ from stargan.contracts import Batch
 from stargan.errors import Plain, UserError
 from stargan.health.monitors import BY_NAME, Finding, Health, Row
 from stargan.methods.base import Translation
-from stargan.methods.gan import GAN
 from stargan.metrics.convergence import gradient_rms
 from stargan.metrics.diversity import Reference, thumbnails
 from stargan.training.callback import Run, RunCallback
@@ -97,13 +96,13 @@ class GanHealth(RunCallback):
     def of(cls, run: Run, settings: Plain) -> GanHealth:
         """For every method; what it measures depends on the method."""
         method, told = run.method, dict(run.config["health"])
-        scale, n_critic, batch = None, 1, None
-        if isinstance(method, GAN):
-            scale, n_critic = method.scale, method.n_critic
+        batch = None
         if isinstance(method, Translation):
             batch = run.data.validation_batch(int(settings.pop("rows")))
         settings.pop("rows", None)
-        health = Health(scale, n_critic, int(told.pop("grace")), int(told.pop("patience")))
+        health = Health(
+            method.scale, method.n_critic, int(told.pop("grace")), int(told.pop("patience"))
+        )
         return cls(health, run.folder, run.terms, run.stop, batch, **told, **settings)
 
     # Measuring ----------------------------------------------------------------------------------
@@ -326,7 +325,15 @@ def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
         if not rows.any():
             continue
         image, label, dataset = (t[rows].to(method.device) for t in batch[:3])
-        targets = torch.stack([t for _, t in method.labels.targets(label, i)])
+        wanted = []
+        for _, target in method.labels.targets(label, i):
+            # A method may have a network for some changes only: other rows keep their labels.
+            can = method.can(label, target).to(label.device)
+            if (can & (target != label).any(1)).any():
+                wanted.append(torch.where(can[:, None], target, label))
+        if not wanted:
+            continue
+        targets = torch.stack(wanted)
         count, each = len(targets), torch.arange(len(image))
         # Neighbouring targets, another pair for each image; of a single label against unchanged.
         first = targets[each % count, each]

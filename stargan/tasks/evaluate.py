@@ -214,7 +214,10 @@ def evaluate_source(
             progress.advance,
         )
     if not records.fake:
-        raise UserError(f"no image of '{test.name}' can be translated: all have every label.")
+        raise UserError(
+            f"no image of '{test.name}' can be translated: all have every label that "
+            f"{subject.name} can give."
+        )
     found = figures(records, test, relative=tools.distance is None)
     distance = tools.distance_name
     if tools.distance is None:

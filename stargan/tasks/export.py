@@ -13,13 +13,13 @@ from torch import Tensor
 from stargan import imaging
 from stargan.data.drawn.faces import SyntheticFaces
 from stargan.errors import UserError
-from stargan.export import Parts, find_device, hub, open_model, open_parts, save_export
+from stargan.export import Parts, find_device, hub, open_model, save_export
 from stargan.export.card import model_card
 from stargan.export.folder import save_folder
 from stargan.export.graph import PRECISIONS
 from stargan.export.official import read_official, write_official
 from stargan.export.onnx import save_onnx
-from stargan.export.opening import as_model
+from stargan.export.opening import as_model, open_translator
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
 from stargan.inference.translator import Translator
@@ -58,7 +58,7 @@ def main(config: Mapping[str, Any]) -> None:
         raise UserError(f"tolerance={tolerance} is no number from 0 on.")
     device = find_device(config["device"])
     trust = config.get("trust") or ()
-    parts = open_parts(config["model"], "translator", trust)
+    parts = open_translator(config["model"], trust)
     if not config["classifier"]:
         parts = parts.without("read")
     photos, where = photos_for(parts, config["images"])

@@ -16,7 +16,7 @@ from stargan.errors import UserError
 from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
-from stargan.judges.judge import Judge, open_judge
+from stargan.judges.judge import Judge, Reader, open_judge
 from stargan.labels import parse_edits
 from stargan.progress import Progress
 from stargan.reports.what_changed import changed_sheet
@@ -38,9 +38,9 @@ def translate(cfg: Mapping[str, Any]) -> None:
             (``Male=1``), ``batch_size`` (16), ``device`` (``auto``), ``contact_sheet`` (true),
             ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (a judge that is
-            given also reads the labels of ``like``); ``trust``, packages whose networks the files
-            may name.
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (it also reads the
+            labels of photos, and of ``like``, where the model reads none); ``trust``, packages
+            whose networks the files may name.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -73,19 +73,22 @@ def translate(cfg: Mapping[str, Any]) -> None:
         _whole(cfg.get("batch_size", 16), "batch_size"),
         trust=cfg.get("trust") or (),
     )
+    if cfg.get("judge") and translator.model.reader is None:
+        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
+        translator.model.reader = Reader(judge, translator.spaces)
     extra: list[Image.Image] = []
     caption = ""
     if liked is not None:
         extra = [translator.prepare(imaging.open_image(liked))]
-        wish = _labels_like(cfg, translator, extra[0])
+        wish = _labels_like(translator, extra[0])
         caption = f"like {liked.stem}"
         print(f"{liked.name} is read as: {_shown(wish)}")
     elif wish is not None:
         caption = _caption(wish)
-    captions = list(translator.labels) if wish is None else [caption]
+    captions = list(translator.changeable) if wish is None else [caption]
     looks: list[list[Look]] = []
     if cfg.get("cam"):
-        one = _looks(cfg, translator, translator.labels if wish is None else wish)
+        one = _looks(cfg, translator, translator.changeable if wish is None else wish)
         looks = [[look] for look in one] if wish is None else [one]
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
@@ -141,21 +144,14 @@ def translate(cfg: Mapping[str, Any]) -> None:
 main = translate
 
 
-def _labels_like(
-    cfg: Mapping[str, Any], translator: Translator, photo: Image.Image
-) -> dict[str, float]:
-    """The labels of a photo, read by the judge where one is given, else by the model."""
-    if cfg.get("judge"):
-        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
-        found: dict[str, float] = translator.labels_of(photo, judge)
-        return found
-    try:
-        found = translator.labels_of(photo)
-    except UserError as error:
+def _labels_like(translator: Translator, photo: Image.Image) -> dict[str, float]:
+    """The labels of a photo, as edits."""
+    if translator.model.reader is None:
         raise UserError(
             "like= needs a model that reads labels, and this one was exported without a "
             "classifier: add judge=RUN_OR_FILE of a classifier of its labels, or name them in to=."
-        ) from error
+        )
+    found: dict[str, float] = translator.labels_of(photo)
     return found
 
 
@@ -261,10 +257,11 @@ def _translated(
 
 def _row_captions(translator: Translator) -> list[str]:
     """What became of each label in the row of every label: chosen in its group, or flipped."""
-    groups = [space.group_of(name) for space in translator.spaces.spaces for name in space.names]
+    places = [translator.spaces.locate(name) for name in translator.changeable]
+    groups = [translator.spaces.spaces[i].group_of(inner) for i, inner in places]
     return [
         name if len(group) > 1 else f"{name} flipped"
-        for name, group in zip(translator.labels, groups, strict=True)
+        for name, group in zip(translator.changeable, groups, strict=True)
     ]
 
 

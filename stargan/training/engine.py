@@ -11,6 +11,7 @@ schedules, checkpoints, logs and the length of a run look at.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +27,15 @@ from stargan.errors import UserError
 from stargan.methods.base import Method
 from stargan.methods.phases import Phase, Shared, Terms, Update
 from stargan.networks.averaging import update_average
-from stargan.training.distributed import average_gradients, running_statistics, world_size
+from stargan.training.distributed import (
+    average_gradients,
+    of_all_processes,
+    running_statistics,
+    world_size,
+)
 from stargan.training.schedules import check_schedule, lr_factor
+
+log = logging.getLogger(__name__)
 
 STATE = (
     *("step", "phase_number", "phase_step", "phase_began", "counts", "seconds", "lr_scale"),
@@ -288,6 +296,33 @@ class Engine(pl.LightningModule):
             "tensors": self.method.prefixes(),
         }
         checkpoint["stargan"] = self.state()
+        kept = self.method.per_process()
+        if kept:
+            checkpoint["processes"] = of_all_processes(kept)
+
+    def restore_process(self, processes: list[dict[str, Tensor]]) -> None:
+        """Put back what each process has of its own, see ``Method.per_process``.
+
+        Where the run goes on with another number of processes, process ``k`` takes what the
+        ``k``-th had, from the beginning again where there are more.
+        """
+        mine = self.method.per_process()
+        if not mine or not processes:
+            return
+        count = self.trainer.world_size
+        if len(processes) != count and self.global_rank == 0:
+            words = "some go on from the same" if len(processes) < count else "the others' are lost"
+            log.warning(
+                "the run was saved by %d processes and goes on with %d, each of which has %s of "
+                "its own: %s, and it is no longer the same run.",
+                len(processes),
+                count,
+                ", ".join(dict.fromkeys(name.partition(".")[0] for name in mine)),
+                words,
+            )
+        saved = processes[self.global_rank % len(processes)]
+        for name, tensor in mine.items():
+            tensor.copy_(saved[name])
 
     def facts(self) -> dict[str, Any]:
         """What training has done, for the description of the model."""

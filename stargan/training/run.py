@@ -214,6 +214,7 @@ def build_method(config: Plain, data: DataModule) -> Method:
                 "channels": data.channels,
             },
             "seed": int(config["seed"]),
+            "trust": config.get("trust") or (),
             "training": {
                 "experiment": config["name"],
                 "version": __version__,

@@ -12,6 +12,7 @@ from stargan import building, configs
 from stargan.methods.base import Method
 from stargan.training import checkpoints
 from tests.rig import (
+    GIVEN,
     JOINT,
     SINGLE,
     fit,
@@ -30,6 +31,8 @@ EVERY_TERM = {
     "r1_every": 2,
     "rec_every": 2,
     "lambda_sparse": 0.5,
+    "lambda_gp": 10.0,
+    "lambda_idt": 0.5,
     "ema_decay": 0.9,
     "n_critic": 1,
 }
@@ -39,15 +42,14 @@ SMALL = {"channels": 8, "width": 16, "blocks": 1}
 def tiny(name: str) -> Method:
     """A method of conf/method with all its terms, at a tiny size, on two data sets at once."""
     settings: Any = configs.compose("train", [f"method={name}"], mandatory=False)["method"]
-    for key in ("schedule", "precision", "max_steps"):
+    for key in ("schedule", "precision", "max_steps", "batch_size", "settings"):
         settings.pop(key, None)
     for key, value in settings.items():
         if isinstance(value, dict):
             value |= {k: v for k, v in SMALL.items() if k in value}
         elif key in EVERY_TERM:
             settings[key] = EVERY_TERM[key]
-    for key in ("batch_size", "settings"):
-        settings.pop(key, None)
+    settings |= GIVEN.get(name, {})
     # Some methods take one data set only.
     method = building.resolve(settings["_target_"], checkpoints.METHOD)
     labels = JOINT if method.joint else SINGLE
