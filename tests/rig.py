@@ -39,10 +39,10 @@ MODERN_G = {
 MODERN_D = {"_target_": "stargan.networks.modern.Discriminator", "channels": 8, "width": 16}
 NOISE_G = {"_target_": "stargan.networks.dcgan.Generator", "channels": 4}
 NOISE_D = {"_target_": "stargan.networks.dcgan.Discriminator", "channels": 4}
-ICGAN = "stargan.networks.icgan"
 PAIR_G = {"_target_": "stargan.networks.cyclegan.Generator", "channels": 4, "blocks": 1}
 PATCHES = {"_target_": "stargan.networks.cyclegan.Discriminator", "channels": 4, "layers": 2}
 CRITIC = {"_target_": "stargan.networks.stargan.Critic", "channels": 4, "layers": 3}
+ICGAN = "stargan.networks.icgan"
 READER = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
 
 
@@ -88,20 +88,6 @@ def make_modern(labels: JointLabelSpace = SINGLE, **changes: Any) -> StarGANMode
     return StarGANModern(**{**settings, **changes})
 
 
-def make_icgan(labels: JointLabelSpace = SINGLE, size: int = 16, **changes: Any) -> IcGAN:
-    """A tiny one."""
-    settings: dict[str, Any] = {
-        "generator": {"_target_": f"{ICGAN}.Generator", "noise_size": 6, "channels": 4},
-        "discriminator": {"_target_": f"{ICGAN}.Discriminator", "channels": 4},
-        "encoder": {"_target_": f"{ICGAN}.NoiseEncoder", "channels": 4},
-        "label_encoder": {"_target_": f"{ICGAN}.LabelEncoder", "channels": 4, "features": 8},
-        "labels": labels.to_plain(),
-        "image": image_of(labels, size),
-        "seed": 3,
-    }
-    return IcGAN(**{**settings, **changes})
-
-
 def make_cyclegan(labels: JointLabelSpace = SINGLE, **changes: Any) -> CycleGAN:
     """Between images without and with the label Male."""
     settings: dict[str, Any] = {
@@ -126,6 +112,20 @@ def make_diat(labels: JointLabelSpace = SINGLE, **changes: Any) -> DIAT:
         "seed": 3,
     }
     return DIAT(**{**settings, **changes})
+
+
+def make_icgan(labels: JointLabelSpace = SINGLE, size: int = 16, **changes: Any) -> IcGAN:
+    """A tiny one."""
+    settings: dict[str, Any] = {
+        "generator": {"_target_": f"{ICGAN}.Generator", "noise_size": 6, "channels": 4},
+        "discriminator": {"_target_": f"{ICGAN}.Discriminator", "channels": 4},
+        "encoder": {"_target_": f"{ICGAN}.NoiseEncoder", "channels": 4},
+        "label_encoder": {"_target_": f"{ICGAN}.LabelEncoder", "channels": 4, "features": 8},
+        "labels": labels.to_plain(),
+        "image": image_of(labels, size),
+        "seed": 3,
+    }
+    return IcGAN(**{**settings, **changes})
 
 
 def make_dcgan(size: int = 8, channels: int = 1, **changes: Any) -> DCGAN:

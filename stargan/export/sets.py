@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 from stargan.errors import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, describe
@@ -62,7 +64,9 @@ def join(models: Mapping[str, Parts], where: str) -> Parts:
             names them.
     """
     first_name, first = next(iter(models.items()))
-    networks, plains, changes = {}, {}, []
+    networks: dict[str, nn.Module] = {}
+    plains: dict[str, Plain] = {}
+    changes: list[Plain] = []
     owners: dict[tuple[str, ...], str] = {}
     for name, parts in models.items():
         rule = parts.plain["roles"]["translate"]
