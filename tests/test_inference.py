@@ -17,7 +17,7 @@ from stargan.export.rules import Conditional
 from stargan.imaging.framing import crop_resize
 from stargan.imaging.tensors import to_pil, to_tensor
 from stargan.inference.translator import Translator
-from stargan.labels import JointLabelSpace, LabelSpace, Match, match
+from stargan.labels import JointLabelSpace, LabelSpace
 from tests.tiny import FACES, MOODS, photo, settings, write_export
 
 
@@ -189,25 +189,6 @@ def test_a_joint_model_takes_all_spaces_of_the_other_photo() -> None:
     result = t(IMAGE, like=IMAGE)
     assert told(result, 10, 1) == [0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
     assert told(result, 10, 0) == [0, 0, 0, 0, 0, 0, 1, 0, 0, 1]
-
-
-def test_a_judge_reads_the_other_photo_where_it_is_given(tmp_path: Path) -> None:
-    class Says:
-        """A judge of the same labels in another order, and one more."""
-
-        space = LabelSpace(["Young", "Hat", *FACES.names[:4]], name="judge")
-
-        def match(self, space: LabelSpace) -> Match:
-            return match(JointLabelSpace([space]), JointLabelSpace([self.space]), "it", "this")
-
-        def logits(self, image: Tensor) -> Tensor:
-            return torch.tensor([[-1.0, 9.0, 5.0, -1.0, 2.0, 3.0]]).expand(len(image), -1)
-
-    expected = {"Black_Hair": 1, "Blond_Hair": 0, "Brown_Hair": 0, "Male": 1, "Young": 0}
-    assert spy(None).labels_of(IMAGE, Says()) == expected
-    assert spy(LOGITS).labels_of(IMAGE, Says()) == expected
-    with pytest.raises(UserError, match="happy, sad, neutral"):
-        spy(None, MOODS).labels_of(IMAGE, Says())
 
 
 def test_a_wish_is_edits_or_another_photo() -> None:

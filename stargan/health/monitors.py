@@ -162,7 +162,7 @@ class History:
     @property
     def gradients(self) -> list[str]:
         """The names of the gradients' sizes, one for each group of networks seen so far."""
-        return [name for name in self._usual if name.startswith(GRAD)]
+        return sorted(name for name in self._usual if name.startswith(GRAD))
 
     @property
     def rise(self) -> float:

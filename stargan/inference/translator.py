@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
@@ -23,23 +23,11 @@ from stargan.building import Packages
 from stargan.errors import UserError
 from stargan.export import Model, hub, open_model
 from stargan.export.folder import save_folder
-from stargan.labels import JointLabelSpace, LabelSpace, Match, parse_edits, way
+from stargan.labels import JointLabelSpace, parse_edits, way
 from stargan.labels.edits import Edits
 
 Wish = str | Edits
 """``"Blond_Hair,Young=0"`` or ``{"Blond_Hair": 1, "Young": 0}``."""
-
-
-class Reads(Protocol):
-    """What reads labels off images: ``judges.judge.Judge``."""
-
-    def logits(self, image: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [-1, 1] of any size to joint logits ``(B, L)``."""
-        ...
-
-    def match(self, space: LabelSpace) -> Match:
-        """Where the labels of a space are among its own; ``UserError`` where they are not."""
-        ...
 
 
 class Translator:
@@ -288,41 +276,34 @@ class Translator:
             rows += [dict(zip(self.labels, row, strict=True)) for row in probability.tolist()]
         return rows if _is_many(image) else rows[0]
 
-    def labels_of(self, image: Any, judge: Reads | None = None) -> Any:
-        """All labels of photos, as edits that make other photos like them.
+    def labels_of(self, image: Any) -> Any:
+        """The labels of photos that the model can change, as edits that make others like them.
 
         Perarnau et al., "Invertible conditional GANs for image editing", 2016, section 4.3:
         attribute transfer.
 
         Args:
             image: one or several photos, see the class.
-            judge: a classifier that knows the model's labels; None: the model reads them itself.
 
         Returns:
             Label name to 0 or 1, always a possible combination; for several photos a list.
 
         Raises:
-            UserError: the model reads no labels and there is no judge, or the judge does not know
-                all of them.
+            UserError: the model reads no labels.
         """
-        if judge is None and self.model.reader is None:
+        if self.model.reader is None:
             raise UserError(
                 "this model cannot read the labels of the photo that others are to be like (it was "
-                "exported without a classifier): give a judge, or name the labels."
+                "exported without a classifier): name the labels."
             )
         tensor, _ = self._take(image)
         rows: list[dict[str, float]] = []
         for some in self._batches(len(tensor)):
-            batch, found = tensor[some], []
-            logits = None if judge is not None else self.model.read(batch).float().cpu()
-            for space, part in zip(self.spaces.spaces, self.spaces.slices, strict=True):
-                if judge is not None:
-                    there = judge.match(space)
-                    found.append(space.read(there.take(judge.logits(batch).float().cpu())))
-                elif logits is not None:
-                    found.append(space.read(logits[:, part]))
-            values = torch.cat(found, 1).tolist()
-            rows += [dict(zip(self.labels, row, strict=True)) for row in values]
+            logits = self.model.read(tensor[some]).float().cpu()
+            parts = zip(self.spaces.spaces, self.spaces.slices, strict=True)
+            found = torch.cat([space.read(logits[:, part]) for space, part in parts], 1)
+            named = (dict(zip(self.labels, row, strict=True)) for row in found.tolist())
+            rows += [{name: row[name] for name in self.changeable} for row in named]
         return rows if _is_many(image) else rows[0]
 
     @property

@@ -37,9 +37,9 @@ def translate(cfg: Mapping[str, Any]) -> None:
             (``Male=1``), ``batch_size`` (16), ``device`` (``auto``), ``contact_sheet`` (true),
             ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (a judge that is
-            given also reads the labels of ``like``, and the photos' own where the model reads
-            none); ``trust``, packages whose networks the files may name.
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (it also reads the
+            labels of photos, and of ``like``, where the model reads none); ``trust``, packages
+            whose networks the files may name.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -79,7 +79,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
     caption = ""
     if liked is not None:
         extra = [translator.prepare(imaging.open_image(liked))]
-        wish = _labels_like(cfg, translator, extra[0])
+        wish = _labels_like(translator, extra[0])
         caption = f"like {liked.stem}"
         print(f"{liked.name} is read as: {_shown(wish)}")
     elif wish is not None:
@@ -143,21 +143,14 @@ def translate(cfg: Mapping[str, Any]) -> None:
 main = translate
 
 
-def _labels_like(
-    cfg: Mapping[str, Any], translator: Translator, photo: Image.Image
-) -> dict[str, float]:
-    """The labels of a photo, read by the judge where one is given, else by the model."""
-    if cfg.get("judge"):
-        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
-        found: dict[str, float] = translator.labels_of(photo, judge)
-        return found
-    try:
-        found = translator.labels_of(photo)
-    except UserError as error:
+def _labels_like(translator: Translator, photo: Image.Image) -> dict[str, float]:
+    """The labels of a photo, as edits."""
+    if translator.model.reader is None:
         raise UserError(
             "like= needs a model that reads labels, and this one was exported without a "
             "classifier: add judge=RUN_OR_FILE of a classifier of its labels, or name them in to=."
-        ) from error
+        )
+    found: dict[str, float] = translator.labels_of(photo)
     return found
 
 

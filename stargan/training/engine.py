@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -240,22 +240,11 @@ class Engine(pl.LightningModule):
             if network.training != training:
                 network.train(training)
 
-    def untrained(self, names: Iterable[str]) -> list[str]:
-        """Those of the exported networks that no step has moved yet, by their exported names."""
-        attributes = self.method.prefixes()
-        moved = {
-            attribute
-            for name, group in self.groups.items()
-            if self.counts[name]
-            for attribute in (*group.networks, *(a.kept for a in group.averages))
-        }
-        return [name for name in names if attributes[name] not in moved]
-
     @property
     def translates(self) -> bool:
         """Whether all networks that make a translation have been trained."""
         rule = self.method.roles().get("translate")
-        return rule is not None and not self.untrained(rule["networks"])
+        return rule is not None and not set(rule["networks"]) & set(self.untrained())
 
     # Optimizers ---------------------------------------------------------------------------------
 
@@ -344,6 +333,14 @@ class Engine(pl.LightningModule):
     def facts(self) -> dict[str, Any]:
         """What training has done, for the description of the model."""
         return {"steps": self.step, "counts": dict(self.counts)}
+
+    def untrained(self) -> list[str]:
+        """The exported networks that no step has moved."""
+        moved: dict[str, int] = {}
+        for name, group in self.groups.items():
+            for attribute in (*group.networks, *(average.kept for average in group.averages)):
+                moved[attribute] = moved.get(attribute, 0) + self.counts[name]
+        return [name for name, held in self.method.prefixes().items() if moved.get(held) == 0]
 
     def state(self) -> dict[str, Any]:
         """See ``STATE``; and what a resume compares: the plan of the rates, and the data."""

@@ -41,6 +41,7 @@ class ProgressBar(pl.Callback):
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.warned = False
+        self.groups: set[str] = set()
         self.first_step = 0
         self.began = self.spoke = 0.0
         self.marks: deque[tuple[float, int]] = deque()
@@ -72,6 +73,8 @@ class ProgressBar(pl.Callback):
             return
         now = time.monotonic()
         done = module.step - self.first_step
+        # Terms of an earlier phase say nothing of now.
+        self.groups = {update.group for update in module.phase.updates}
         # Of the last half minute: phases of a run differ in speed. But of STEPS at least: after
         # a pause, as a test of the whole split, one step would seem to take minutes.
         self.marks.append((now, module.step))
@@ -101,9 +104,12 @@ class ProgressBar(pl.Callback):
         return max(left, 0.0)
 
     def describe(self) -> str:
-        """The main terms, as of the last row of the log, as many as there is room for."""
-        latest = self.terms.latest
-        shown = [f"{name} {latest[name]:.3g}" for name in SHOWN if name in latest]
+        """The main terms of the groups that step, as of the last row of the log that has them, as
+        many as there is room for."""
+        terms = self.terms.latest
+        latest = {n: v for n, v in terms.items() if n.partition("/")[0] in self.groups}
+        names = [n for n in SHOWN if n in latest] or list(latest)
+        shown = [f"{name} {latest[name]:.3g}" for name in names]
         return "  ".join(shown[:ROOM])
 
     def warn(self, rate: float, left: float) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog, read_rows, read_terms
 from stargan.training.progress import ProgressBar, duration
-from tests.rig import make_engine, make_stargan
+from tests.rig import make_engine, make_icgan, make_stargan
 
 
 class Trainer:
@@ -92,6 +92,18 @@ def test_progress_warns_of_a_long_run_on_a_cpu(engine: Engine, tmp_path: Path) -
     assert "step 20/10000000" in text
     assert "D/adv 0.5" in text
     assert "lr/" not in text
+
+
+def test_only_terms_of_what_steps_are_shown(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "m.csv", 1)
+    log.latest = {"D/adv": 0.5, "G/adv": 0.7, "Ez/mse": 0.9, "Ey/mse": 0.25, "lr/Ez": 1.0}
+    bar: Any = ProgressBar(100, None, log, Console(file=io.StringIO()))
+    engine = make_engine(make_icgan())
+    bar.on_train_start(Trainer(), engine)
+    for phase, words in enumerate(("D/adv 0.5  G/adv 0.7", "", "Ez/mse 0.9  Ey/mse 0.25")):
+        engine.phase_number = phase
+        bar.on_train_batch_end(Trainer(), engine)
+        assert bar.describe() == words
 
 
 def test_a_short_run_is_not_warned_of(engine: Engine, tmp_path: Path) -> None:

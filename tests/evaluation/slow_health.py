@@ -32,6 +32,10 @@ class SlowHistory:
         return median(finite) if len(finite) >= 10 else math.nan
 
     @property
+    def gradients(self) -> list[str]:
+        return sorted({name for row in self.rows for name in row if name.startswith("grad/")})
+
+    @property
     def rise(self) -> float:
         finite = [v for v in self.values("G/adv", len(self.rows)) if math.isfinite(v)]
         if len(finite) < 10:

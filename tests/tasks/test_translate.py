@@ -14,6 +14,7 @@ from stargan.errors import UserError
 from stargan.evaluation import origin
 from stargan.imaging.decode import open_image
 from stargan.imaging.sheet import grid
+from stargan.imaging.tensors import to_tensor
 from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Judge, open_judge
@@ -88,7 +89,8 @@ def test_photos_like_another(
     assert f"the other.png is read as: {', '.join(there)}" in capsys.readouterr().out
     expected = translator(photo(seed=1), like=photo(seed=9))
     saved = open_image(Path(cfg["output"]) / names[1])
-    assert np.array_equal(np.asarray(saved), np.asarray(expected))
+    # In a batch of another size numbers round otherwise.
+    assert np.abs(np.asarray(saved, int) - np.asarray(expected, int)).max() <= 1
     # Three columns: the input, the other photo, the result.
     like = open_image(Path(cfg["output"]) / "contact_sheet.png").width
     translate({**cfg, "output": str(tmp_path / "usual")})
@@ -107,9 +109,11 @@ def test_a_judge_reads_the_other_photo_of_a_model_that_cannot(
         translate(cfg)
     translate({**cfg, "judge": str(judge)})
     translator = Translator.from_pretrained(model)
-    wish = translator.labels_of(photo(seed=9), open_judge(judge))
+    read = open_judge(judge).read(to_tensor(translator.prepare(photo(seed=9)))[None])[0]
+    wish = dict(zip(FACES.names, read.tolist(), strict=True))
     saved = open_image(Path(cfg["output"]) / "p2_like-other.png")
-    assert np.array_equal(np.asarray(saved), np.asarray(translator(photo(seed=2), wish)))
+    expected = translator(photo(seed=2), wish)
+    assert np.abs(np.asarray(saved, int) - np.asarray(expected, int)).max() <= 1
 
 
 @pytest.mark.parametrize(
