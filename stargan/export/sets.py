@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 from stargan.errors import Plain, UserError
 from stargan.export import hub
 from stargan.export.description import PRODUCTS, describe
