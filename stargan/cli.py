@@ -76,8 +76,8 @@ def module_name(task: str) -> str:
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     """The configuration: composed, or that of the run to be resumed."""
-    if task == "train" and mandatory:
-        return configs.of_training(overrides)
+    if task == "train":
+        return configs.of_training(overrides, mandatory)
     if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)

@@ -255,8 +255,11 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     return {str(k): v for k, v in plain.items()}
 
 
-def of_training(overrides: Sequence[str]) -> Plain:
+def of_training(overrides: Sequence[str], mandatory: bool = True) -> Plain:
     """The configuration of a training command: composed, or that of the run to be resumed.
+
+    Args:
+        overrides, mandatory: see ``compose``.
 
     Raises:
         UserError: an unknown key or choice, no experiment, a run folder that is none.
@@ -276,10 +279,10 @@ def of_training(overrides: Sequence[str]) -> Plain:
         more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
         more["typed"] = [o.partition("=")[0] for o in rest]
         return {**config, **more}
-    if not any(o.startswith("experiment=") for o in overrides):
+    if mandatory and not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
-    return compose("train", overrides)
+    return compose("train", overrides, mandatory)
 
 
 def trusted(overrides: list[str]) -> str:

@@ -87,11 +87,17 @@ TARGETS = {
 }
 
 
+def with_network(plain: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """A description whose generator has other arguments."""
+    generator = {**plain["networks"]["generator"], **arguments}
+    return {**plain, "networks": {**plain["networks"], "generator": generator}}
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sort", ["safetensors", "hub folder", "ckpt"])
 def test_networks_of_a_stranger(here: Path, sort: str, target: str) -> None:
     plain = settings()
-    wrong = {**plain, "network": {**plain["network"], "_target_": target}}
+    wrong = with_network(plain, _target_=target)
     model = here / "model.safetensors"
     if sort == "ckpt":
         model = write_checkpoint(here / "last.ckpt", plain)
@@ -107,10 +113,8 @@ def test_networks_of_a_stranger(here: Path, sort: str, target: str) -> None:
 
 
 def test_a_network_within_a_network(here: Path) -> None:
-    network = {**settings()["network"], "channels": {"_target_": "evil.Net"}}
-    model = renamed(write_export(here / "m.safetensors", settings()), settings() | {
-        "network": network
-    })  # fmt: skip
+    wrong = with_network(settings(), channels={"_target_": "evil.Net"})
+    model = renamed(write_export(here / "m.safetensors", settings()), wrong)
     assert "trust=evil" in refused(here, *translate(here, model))
 
 
@@ -435,9 +439,7 @@ def test_a_graph_that_makes_no_sense_is_one_sentence(here: Path, graphs: dict[st
     path = rewritten(graphs["pt2"], here / "wrong.pt2", in_graph(wrong))
     assert "cannot be run" in refused(here, *translate(here, path))
     with pytest.raises(UserError, match=r"takes tensors of \(any, 3, 32, 32\)"):
-        Translator.from_pretrained(graphs["pt2"]).model.generator(
-            torch.zeros(1, 3, 16, 16), torch.zeros(1, 5)
-        )
+        Translator.from_pretrained(graphs["pt2"]).model.read(torch.zeros(1, 3, 16, 16))
 
 
 # ONNX ---------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import logging
 import os
@@ -10,7 +9,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -21,7 +19,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 
-from stargan import __version__, configs
+from stargan import __version__, building, configs
+from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
 from stargan.methods.base import Method, Sampling
@@ -256,8 +255,7 @@ def build_data(config: Plain) -> DataModule:
     for name in settings.pop("use"):
         arguments = dict(settings.pop(name))
         crop[name] = arguments.pop("crop")
-        module, _, cls = str(arguments.pop("_target_")).rpartition(".")
-        datasets[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
+        datasets[name] = building.maker(arguments, DATASET, where=f"data.{name}")
     for shared in ("root", "download"):  # what the datasets point at
         settings.pop(shared, None)
     return DataModule(datasets=datasets, crop=crop, seed=int(config["seed"]), **settings)
