@@ -14,6 +14,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
@@ -78,14 +79,14 @@ def run_training(config: Plain) -> tuple[Run, dict[str, float]]:
     console = plain_console()
     quieten(console)
     resume = None
-    check(config)
-    trainer = build_trainer(config)
     with ExitStack() as held:
         if config["resume"]:
             last = checkpoints.newest(Path(config["resume"]))
-            if trainer.is_global_zero:
+            if not rank_zero_only.rank:  # type: ignore[attr-defined]
                 held.callback(lock(Path(config["resume"])).release)
             resume = checkpoints.load(last)
+        check(config)
+        trainer = build_trainer(config)
         data = build_data(config)
         data.setup("fit")
         data.processes = trainer.world_size
