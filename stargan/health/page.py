@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -149,9 +150,13 @@ def capital(text: str) -> str:
 
 
 def last_sample(folder: Path) -> Path | None:
-    """The newest picture of a run's samples."""
-    pictures = [*folder.glob("samples/*.png"), *folder.glob("image_at_epoch_*.png")]
-    return max(pictures, key=lambda p: p.stat().st_mtime) if pictures else None
+    """The picture of a run's samples with the highest step, or else epoch, in its name."""
+    for pattern in ("samples/step_*.png", "image_at_epoch_*.png"):
+        numbers = {p: re.search(r"_(\d+)", p.name) for p in sorted(folder.glob(pattern))}
+        known = {p: int(number[1]) for p, number in numbers.items() if number}
+        if known:
+            return max(known, key=known.__getitem__)
+    return None
 
 
 def replay(config: Plain, rows: Sequence[Row]) -> tuple[Health, list[Plain]]:

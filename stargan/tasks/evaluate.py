@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,19 +9,19 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from stargan import __version__
 from stargan.building import Packages
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.faces import is_drawn
-from stargan.data.region_files import fingerprint
 from stargan.errors import Plain, UserError
+from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
 from stargan.evaluation.origin import run_folder
-from stargan.export import Model, find_device, open_model
+from stargan.export import Model, find_device, open_model, untrained
+from stargan.export.parts import find
 from stargan.judges.drawn import judge_of_faces
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
@@ -239,24 +238,21 @@ def evaluate_source(
 ) -> SourceResult:
     """Everything about one model on one data set."""
     model = subject.model
-    measured = {
-        "data": [config["data"][test.name], test.labels.sum(0).tolist(), test.rows.tolist()],
-        "judge": [digest(tools.judge.network), tools.columns.tolist()],
-        "features": tools.features.name if not tools.own_features else "",
-        "version": __version__,
-        "size": model.size,
-        "batch_size": config["batch_size"],
-    }
-    given = config["data"][test.name].get("regions")
-    if given:
-        measured["regions"] = fingerprint(given)
+    settings = config["data"][test.name]
+    measured = identity.of_images(test, tools, settings, config["batch_size"])
+    if config["inception"]:
+        measured["inception"] = identity.of_file(config["inception"])
     height, width = model.size
     folder = output / PARTS
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
     own = {
-        **measured, "model": digest(model.rule), "distance": tools.distance_name,
+        **measured,
+        "model": identity.of_file(find(subject.path, "translator")),
+        "model_labels": model.labels.to_plain(),
+        "distance": tools.distance_name,
+        "lpips": identity.of_file(config["lpips"]) if config["lpips"] else None,
         "cycle": config["cycle"],
-    }  # fmt: skip
+    }
     safe = subject.name.replace("/", "_")
     shards = Shards(folder / f"{safe}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
@@ -300,15 +296,6 @@ def evaluate_source(
         notes=notes,
         pictures=pictures(model, test, tools, records, config["cases"]),
     )
-
-
-def digest(network: nn.Module) -> str:
-    """A digest of a network's weights."""
-    found = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:20]
 
 
 def say(dataset: SourceResult, console: Console) -> None:

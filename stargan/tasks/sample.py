@@ -17,6 +17,7 @@ from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
 from stargan.evaluation.origin import data_of
 from stargan.evaluation.samples import SURE, SampleScores, score_lines, score_samples
+from stargan.export import refuse_untrained
 from stargan.inference.sampler import Sampler, between
 from stargan.judges.judge import open_judge
 from stargan.progress import Progress
@@ -52,6 +53,7 @@ def main(config: Plain) -> None:
         judge = open_judge(config["judge"], config["device"], trust)
         data = real_data(Path(config["judge"]), trust)
     sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size, trust)
+    refuse_untrained(sampler.training, str(config["model"]), config.get("force", False))
     noise = sampler.noise(count, seed)
     wide = max(5, len(str(count)))
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from stargan import building, imaging
 from stargan.errors import UserError
+from stargan.export import refuse_untrained
 from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
 from stargan.judges.judge import Judge, open_judge
@@ -38,7 +39,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
             ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
             for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks; ``trust``,
-            packages whose networks the files may name.
+            packages whose networks the files may name; ``force``: also with a model that was
+            never trained.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -63,6 +65,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         _whole(cfg.get("batch_size", 16), "batch_size"),
         trust=cfg.get("trust") or (),
     )
+    refuse_untrained(translator.model.training, str(cfg["model"]), cfg.get("force", False))
     captions = list(translator.labels) if wish is None else [_caption(wish)]
     looks: list[list[Look]] = []
     if cfg.get("cam"):

@@ -51,6 +51,7 @@ class Engine(pl.LightningModule):
         step: training steps made.
         counts: steps that each group has made.
         phase_number, phase_step: which phase it is, and the steps made in it.
+        steps_in: steps made in each phase, by its name.
         seconds: of training, those before a resume included.
         clock: ``seconds`` of the first process as all have last heard it.
         terms: raw terms of the last step.
@@ -81,6 +82,7 @@ class Engine(pl.LightningModule):
         self.max_seconds = max_seconds
         self.step = self.phase_number = self.phase_step = 0
         self.counts = dict.fromkeys(self.groups, 0)
+        self.steps_in = {phase.name: 0 for phase in self.phases}
         self.seconds = self.clock = 0.0
         self.began: float | None = None
         self.terms: Terms = {}
@@ -135,6 +137,7 @@ class Engine(pl.LightningModule):
         self.began = now
         self.step += 1
         self.phase_step += 1
+        self.steps_in[phase.name] += 1
 
     def make(self, update: Update, batch: Batch, shared: Shared, factor: float) -> Terms:
         """One optimizer step of one group."""
@@ -263,11 +266,25 @@ class Engine(pl.LightningModule):
 
     def facts(self) -> dict[str, Any]:
         """What training has done, for the description of the model."""
-        return {"steps": self.step, "counts": dict(self.counts)}
+        found: dict[str, Any] = {"steps": self.step, "counts": dict(self.counts)}
+        if len(self.phases) > 1:
+            found["phases"] = dict(self.steps_in)
+        if names := self.untrained():
+            found["untrained"] = names
+        return found
+
+    def untrained(self) -> list[str]:
+        """The exported networks that no step has moved."""
+        moved: dict[str, int] = {}
+        for name, group in self.groups.items():
+            for attribute in (*group.networks, *(average.kept for average in group.averages)):
+                moved[attribute] = moved.get(attribute, 0) + self.counts[name]
+        return [name for name, held in self.method.prefixes().items() if moved.get(held) == 0]
 
     def state(self) -> dict[str, Any]:
         """See ``STATE``."""
-        return {name: getattr(self, name) for name in STATE} | {"counts": dict(self.counts)}
+        state = {name: getattr(self, name) for name in STATE}
+        return state | {"counts": dict(self.counts), "steps_in": dict(self.steps_in)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of ``state``.
@@ -286,6 +303,8 @@ class Engine(pl.LightningModule):
             if name != "max_steps":
                 setattr(self, name, state[name])
         self.counts = dict(state["counts"])
+        # Checkpoints of before do not say it: what they do say is in which phase they are.
+        self.steps_in |= state.get("steps_in", {self.phase.name: self.phase_step})
         self.clock = self.seconds
 
 
