@@ -46,7 +46,8 @@ class Evaluate(RunCallback):
         tests: the test images of each data set, and what measures them.
         folder: the run's checkpoints/.
         terms: where figures are logged.
-        reference: of each data set, where the measurements of its real images are kept.
+        reference: of each data set, where the measurements of its real images are kept, and what
+            they depend on.
         every_n_steps: discriminator steps between evaluations.
         batch_size: images at a time.
         choose: ``error`` or ``fid``.
@@ -61,7 +62,7 @@ class Evaluate(RunCallback):
         tests: list[tuple[TestSet, Instruments]],
         folder: Path,
         terms: MetricsLog,
-        reference: list[Shards],
+        reference: list[tuple[Path, Plain]],
         every_n_steps: int,
         batch_size: int,
         choose: str,
@@ -73,6 +74,7 @@ class Evaluate(RunCallback):
         self.folder = folder
         self.terms = terms
         self.reference = reference
+        self.shards: list[Shards] = []
         self.every_n_steps = every_n_steps
         self.batch_size = batch_size
         self.choose = choose
@@ -116,7 +118,7 @@ class Evaluate(RunCallback):
             tests.append((test, tools))
             # Real images do not change: they are measured once in a run, resumes included.
             depends = identity.of_images(test, tools, run.config["data"][name], size)
-            reference.append(Shards(run.folder / PARTS / name, depends))
+            reference.append((run.folder / PARTS / name, depends))
             judged.append(identity.of_network(judge.network))
         rows = [row for test, _ in tests for row in (test.rows, test.labels)]
         return cls(
@@ -184,7 +186,9 @@ class Evaluate(RunCallback):
     def measure(self, module: Engine) -> dict[str, float]:
         """The figures of this step, means over the data sets."""
         found: dict[str, list[float]] = {}
-        for (test, tools), reference in zip(self.tests, self.reference, strict=True):
+        # Made here: in other processes nobody measures.
+        self.shards = self.shards or [Shards(*kept) for kept in self.reference]
+        for (test, tools), reference in zip(self.tests, self.shards, strict=True):
             tools.judge.network.to(module.device)
             records = translate_set(
                 _Now(module.method), test, tools, self.batch_size, None, reference, cycle=False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from stargan.evaluation.measure import Records, Table
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import Estimate, deal, jackknife_interval, mean_interval
 from stargan.metrics.classification import Confusion, reading
-from stargan.metrics.diversity import BINS, compare_bins
+from stargan.metrics.diversity import BINS, Binned, compare_bins
 from stargan.metrics.fid import FEWEST_GROUPS, fid, inception_score, kid
 
 FEW = 50
@@ -137,12 +137,15 @@ class SetFigures:
         rows: one per wish.
         overall: means over the rows, shares over all translations.
         confusions: one per exclusive group; of a lone label the rows say all.
+        guessed: what the judge reads off real images no better than by chance: labels to its
+            balanced accuracy and that of chance.
     """
 
     title: str
     rows: list[Row]
     overall: Row
     confusions: list[Readings]
+    guessed: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -151,6 +154,7 @@ class SetFigures:
             "rows": [row.to_plain() for row in self.rows],
             "all": self.overall.to_plain(),
             "confusion": [c.to_plain() for c in self.confusions],
+            "guessed": [name for names in self.guessed for name in names],
         }
 
 
@@ -201,6 +205,41 @@ def certainty(space: LabelSpace, wish: Wish, group: Sequence[int], logits: Tenso
         lead = own - logits[:, others].amax(1)
         own = lead if space.categorical else torch.minimum(own, lead)
     return own if wish.value else -own
+
+
+def guessed_labels(
+    logits: Tensor, label: Tensor, space: LabelSpace
+) -> dict[tuple[str, ...], tuple[float, float]]:
+    """Exclusive groups and lone labels that are read no better than by chance.
+
+    Balanced accuracy (the mean share read right of each true answer) against one over the number of
+    answers, less two standard errors: with few images a judge has to be the better for it.
+
+    Args:
+        logits, label: ``(N, L)`` of real images.
+        space: the labels.
+
+    Returns:
+        Names to balanced accuracy and chance.
+    """
+    read = space.read(logits)
+    found = {}
+    for names in dict.fromkeys(space.group_of(name) for name in space.names):
+        columns = [space.index(name) for name in names]
+        true = label[:, columns].long()
+        same = (read[:, columns].long() == true).all(1).double()
+        answers, which = torch.unique(true, dim=0, return_inverse=True)
+        if len(answers) < 2:
+            continue  # All images have the same answer: nothing can be told.
+        shares, spread = [], 0.0
+        for i in range(len(answers)):
+            share, count = float(same[which == i].mean()), int((which == i).sum())
+            shares.append(share)
+            spread += share * (1 - share) / count
+        balanced, chance = sum(shares) / len(shares), 1 / len(shares)
+        if balanced - 2 * spread**0.5 / len(shares) <= chance:
+            found[tuple(names)] = (balanced, chance)
+    return found
 
 
 def pairwise_distance(features: Tensor, intervals: bool = False) -> Estimate:
@@ -292,9 +331,11 @@ def _set(
     ]
     if all(s is not None for s in scores):
         alike = one_number(*(s for s in scores if s is not None))
-        for key, part in zip(("is", "real_is"), alike, strict=True):
-            overall[key] = inception_score(part, 20 if intervals else 0)
-    return SetFigures(title, rows, Row("all", _ordered(overall)), _confusions(fake, real, test))
+        for key, rated in zip(("is", "real_is"), alike, strict=True):
+            overall[key] = inception_score(rated, 20 if intervals else 0)
+    confusions = _confusions(fake, real, test)
+    guessed = guessed_labels(real["logits"], real["label"], space)
+    return SetFigures(title, rows, Row("all", _ordered(overall)), confusions, guessed)
 
 
 def _own(part: Table, test: TestSet, wish: Wish, scale: float) -> dict[str, Tensor]:
@@ -356,7 +397,7 @@ def _against(
     if bins and all("pixels" in table for table in tables):
         train, *sets = one_number(*(table["pixels"] for table in tables))
         use = [pixels for pixels in sets if len(pixels)]
-        binned = compare_bins(train, *use, most=bins) or [None] * len(use)
+        binned: list[Binned | None] = [*compare_bins(train, *use, most=bins)] or [None] * len(use)
         names = [b for b, pixels in zip(("", "real_"), sets, strict=True) if len(pixels)]
         for before, one in zip(names, binned, strict=True):
             for key in ("ndb", "jsd"):

@@ -104,5 +104,6 @@ def of_file(path: str | Path) -> str:
 def _origin(images: LabeledImages, row: int) -> tuple[LabeledImages, int]:
     """The data set and the row that an image comes from, through subsets."""
     while isinstance(images, Subset):
-        images, row = images.whole, images.rows[row]
+        row = images.rows[row]
+        images = images.whole
     return images, row

@@ -25,8 +25,8 @@ def open_model(
 
     Args:
         path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
-            has made more steps), a folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
-            ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
+            has made more steps), a folder that ``save_pretrained`` wrote, a ``.ckpt``,
+            ``.safetensors``, ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
         revision: of a model on the hub: a branch, tag or commit.
         trust: packages whose networks the file may name, see ``building``.

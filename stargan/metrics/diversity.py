@@ -36,7 +36,7 @@ def thumbnails(image: Tensor, side: int = 8) -> Tensor:
 
 def whole_pixels(image: Tensor) -> Tensor:
     """Images ``(B, C, H, W)`` in [-1, 1] as rows of bytes ``(B, P)``, see ``WHOLE``."""
-    size = [min(side, WHOLE) for side in image.shape[-2:]]
+    size = min(image.shape[-2], WHOLE), min(image.shape[-1], WHOLE)
     small = F.adaptive_avg_pool2d(image.detach().float(), size)
     return small.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).flatten(1)
 
@@ -180,13 +180,17 @@ class Reference:
         centres: ``(K, F)`` of the bins.
         counts: ``(K,)`` real samples per bin.
         spread: mean distance between two of them.
+        points: ``(N, F)`` real samples.
+        near: mean distance of a real sample to the nearest other one.
         close: distance that only one in a hundred real samples has to its nearest other one, in
             sets of the size that ``read`` will be given.
     """
 
     centres: Tensor
     counts: Tensor
+    points: Tensor
     spread: float
+    near: float
     close: float
 
     @staticmethod
@@ -195,7 +199,9 @@ class Reference:
         centres = k_means(real, bins, seed)
         chosen = real[:size]
         close = float(nearest_distances(chosen).quantile(0.01))
-        return Reference(centres, bin_counts(real, centres), spread(chosen), close)
+        near = float(nearest_distances(real).mean())
+        counts = bin_counts(real, centres)
+        return Reference(centres, counts, real, spread(chosen), near, close)
 
     def read(self, fake: Tensor) -> dict[str, float]:
         """How fakes ``(N, F)`` compare.
@@ -203,7 +209,9 @@ class Reference:
         Returns:
             ``ndb``: share of bins that differ (NDB / K). ``jsd``: bits. ``bins``: bins in use,
             over those of the real samples. ``spread``: mean distance over that of the real
-            samples. ``duplicates``: share that has a near twin, about 0.01 in real samples.
+            samples. ``off``: mean distance to the nearest real sample over that between real
+            samples; 1: they look as real. ``duplicates``: share that has a near twin, about 0.01
+            in real samples.
         """
         counts = bin_counts(fake, self.centres)
         return {
@@ -211,5 +219,8 @@ class Reference:
             "jsd": jensen_shannon(self.counts, counts),
             "bins": used_bins(counts) / used_bins(self.counts),
             "spread": spread(fake) / self.spread if self.spread else math.nan,
+            "off": float(torch.cdist(fake, self.points).amin(1).mean()) / self.near
+            if self.near
+            else math.nan,
             "duplicates": duplicates(fake, self.close),
         }

@@ -271,6 +271,8 @@ def evaluate_source(
             "the label too"
         )
     notes = list(test.notes)
+    if names := untrained(model.training):
+        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
     tall, wide = tools.judge.size
     if tall > height or wide > width:
         notes.append(

@@ -127,6 +127,14 @@ def show(scores: SampleScores) -> None:
     table.add_row(
         f"FID of {scores.fid.count}", f"{scores.floor.value:.2f}", f"{scores.fid.value:.2f}"
     )
+    first, own_score = scores.inception
+    table.add_row(
+        f"Inception Score of {first.count}", f"{first.value:.2f}", f"{own_score.value:.2f}"
+    )
+    if scores.bins is not None:
+        beside, own = scores.bins
+        table.add_row(f"NDB/K of {own.bins} bins", f"{beside.ndb:.2f}", f"{own.ndb:.2f}")
+        table.add_row("JSD, bits", f"{beside.jsd:.3f}", f"{own.jsd:.3f}")
     Console(highlight=False).print(table)
 
 

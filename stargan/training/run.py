@@ -400,8 +400,8 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     never = engine.untrained()
     if never:
         facts["untrained"] = (
-            f"no step of {', '.join(never)} was made: {path.name} would only give noise; go on with "
-            "resume= and more trainer.max_minutes= or trainer.max_steps="
+            f"no step of {', '.join(never)} was made: {path.name} would only give noise; go on "
+            "with resume= and more trainer.max_minutes= or trainer.max_steps="
         )
     skipped = sum(data.skipped.values())
     if skipped:
@@ -410,7 +410,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections)
     console.print()
-    said = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
+    said: dict[str, str] = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
     for callback in chosen:
         said |= callback.summary()
     said |= {path.stem: str(path), "report": str(report)}
