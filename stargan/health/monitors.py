@@ -41,6 +41,8 @@ FAR = 0.4
 MISSING, MISSING_BITS = 0.6, 0.25
 MISSING_ALIVE, MISSING_BITS_ALIVE = 0.4, 0.08
 ALIVE = 1.3
+# A balanced accuracy that is not so far above that of chance is that of guessing.
+NO_BETTER = 0.02
 # Rows that a usual value or an oscillation is taken from.
 WINDOW = 64
 # Below this mean difference on the [-1, 1] scale a person sees no difference between two images:
@@ -354,6 +356,16 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def classifier_guesses(history: History) -> Opinion | None:
+    """A classifier that reads images kept aside no better than by chance."""
+    for split in ("val", "test"):
+        value, chance = (history.now(f"{split}/{name}") for name in ("balanced", "chance"))
+        if not math.isnan(value) and not math.isnan(chance):
+            words = f"balanced accuracy {value:.1%} on the {split} split, by chance {chance:.1%}"
+            return Opinion(value < chance + NO_BETTER, words)
+    return None
+
+
 def worst(opinions: Sequence[Opinion]) -> Opinion | None:
     """The bad ones in one, else the first; None of none."""
     bad = [o.evidence for o in opinions if o.bad]
@@ -465,6 +477,15 @@ MONITORS = (
         ("background_drift",),
         background_drift,
         ("diverged", "input_ignored", "colour_drift"),
+    ),
+    Monitor(
+        "classifier_guesses",
+        "the classifier reads images kept aside no better than by chance",
+        "labels that belong to the images (look at some), other images in the training split, a "
+        "lower learning rate, more steps; start from pretrained weights",
+        ("val/balanced", "test/balanced"),
+        classifier_guesses,
+        ("diverged",),
     ),
 )
 BY_NAME = {monitor.name: monitor for monitor in MONITORS}

@@ -30,6 +30,7 @@ PLOTS = (
     ("Distance of samples to the data", ("samples/off",), False),
     ("What the label changes", ("label_effect",), True),
     ("What the input changes", ("input_effect",), False),
+    ("Balanced accuracy on images kept aside", ("val/balanced", "test/balanced"), False),
     ("Drift under the own label", ("colour_drift", "background_drift"), False),
 )
 WORDS = {

@@ -190,8 +190,8 @@ def warnings(dataset: SourceResult) -> list[str]:
     for names, (balanced, chance) in figures.guessed.items():
         said.append(
             f"The judge reads {', '.join(names)} off real images no better than by chance "
-            f"(balanced accuracy {balanced:.1%}, chance {chance:.1%}): what it says of translations "
-            f"to {'it' if len(names) == 1 else 'them'} says nothing about the model."
+            f"(balanced accuracy {balanced:.1%}, chance {chance:.1%}): what it says of "
+            f"translations to {'it' if len(names) == 1 else 'them'} says nothing about the model."
         )
     few = [r.name for r in figures.rows if r.figures["error"].count < FEW]
     if few:

@@ -33,6 +33,8 @@ HEALTHY = {
     "input_effect": 1.0,
     "colour_drift": 0.02,
     "background_drift": 0.03,
+    "val/balanced": 0.9,
+    "val/chance": 0.5,
 }
 # What each trouble looks like, on top of a healthy row.
 PLANTED = {
@@ -47,6 +49,7 @@ PLANTED = {
     "input_ignored": {"input_effect": 0.01, "colour_drift": 0.5, "label_effect": 0.0},
     "colour_drift": {"colour_drift": 0.4, "background_drift": 0.4},
     "background_drift": {"background_drift": 0.4},
+    "classifier_guesses": {"val/balanced": 0.44},
 }
 
 

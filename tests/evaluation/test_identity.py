@@ -48,7 +48,7 @@ def test_nothing_changed_is_the_same(root: Path) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_photo_that_was_replaced_is_another_one(root: Path, split: str) -> None:
     before = of(*opened(root))
-    photo = root / split / "red" / "0.png"
+    photo = root / split / "blue" / "0.png"
     times = photo.stat()
     Image.new("RGB", (40, 40), "white").save(photo)
     os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copying program keeps it
