@@ -80,10 +80,9 @@ def score_samples(judge: Judge, fake: Tensor, test: Tensor, train: Tensor) -> Sa
         shares[name] = (real, made)
     real, made = ((likely[s].amax(1) >= SURE).float().mean().item() for s in ("test", "fake"))
     alike = one_number(read["test"][1], read["fake"][1])
-    rows = [whole_pixels(image) for image in (train, test, fake)]
-    if rows[0].shape[1] != rows[2].shape[1]:  # one of them grey, the other in colour
-        rows = [whole_pixels(image.mean(1, keepdim=True)) for image in (train, test, fake)]
-    first, *binned = one_number(*rows)
+    first, *binned = one_number(
+        *(whole_pixels(_like(image, fake)) for image in (train, test, fake))
+    )
     bins = compare_bins(first, *binned)
     return SampleScores(
         fid=fid(features["test"], features["fake"][:number]),
@@ -95,6 +94,16 @@ def score_samples(judge: Judge, fake: Tensor, test: Tensor, train: Tensor) -> Sa
         split=(split_inception_score(alike[0]), split_inception_score(alike[1])),
         bins=(bins[0], bins[1]) if bins else None,
     )
+
+
+def _like(image: Tensor, other: Tensor) -> Tensor:
+    """Images in the size and the channels of others."""
+    if image.shape[1] != other.shape[1]:
+        image = image.mean(1, keepdim=True).expand(-1, other.shape[1], -1, -1)
+    if image.shape[-2:] != other.shape[-2:]:
+        size = tuple(other.shape[-2:])
+        image = torch.nn.functional.interpolate(image, size, mode="bilinear", antialias=True)
+    return image
 
 
 def look(judge: Judge, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
