@@ -23,11 +23,12 @@ from PIL import Image
 
 from stargan import cli, configs, imaging
 from stargan.data.datamodule import DataModule
+from stargan.evaluation.origin import evaluation_data
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import Case, locate_labels, summarise
 from stargan.metrics.classification import reading
-from stargan.tasks.evaluate import evaluation_data
+from stargan.writing import write_whole
 
 # Without batch norm the AlexNets bear a smaller rate only.
 ALEXNET = ["method.lr=2e-4"]
@@ -199,7 +200,7 @@ def main() -> None:
     for name in given.networks or NETWORKS:
         train(name, given.folder / name, more)
     lines = compare(given.folder, [size, *counts(1, given.test)])
-    (given.folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(given.folder / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -40,7 +40,10 @@ MOVED: dict[str, str] = {
 }
 """Dotted names that files of earlier versions say, and what they are now: objects or modules with
 all that is in them."""
+WRITES = ("write_split", "cache_dir")
+"""Arguments of this package's classes that say where they write: no file may set them."""
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_MISSING = re.compile(r"__init__\(\) missing \d+ required .*?argument.*?: '(\w+)'")
 _PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 Packages = str | Sequence[str]
@@ -168,6 +171,11 @@ class Maker:
         except UserError:
             raise
         except Exception as error:  # Whatever somebody's own code may raise.
+            # What a parent needs and its subclass hands on without naming it.
+            missing = _MISSING.search(str(error)) if isinstance(error, TypeError) else None
+            if missing:
+                words = f"{self._words} needs '{missing[1]}': add it to its settings."
+                raise UserError(words) from error
             raise UserError(f"{self._words} cannot be built: {_reason(error)}.") from error
         if not self.kind.made(made):
             raise UserError(f"{self._words} did not make {self.kind.what}.")
@@ -272,7 +280,7 @@ def resolve(target: Any, kind: Kind, trust: Trust = TYPED, where: str = "") -> C
             f"{subject}'{target}' is no {kind.name} of {kind.room}.{_nearest(kind, name)}"
         )
     # Not what a package that is trusted merely imports from another.
-    if not ours and home.partition(".")[0] != name.partition(".")[0]:
+    if not ours and home.partition(".")[0] not in (name.partition(".")[0], PACKAGE):
         _check_trust(f"{home}.{last}", trust, where)
     if not kind.fits(found):
         hint = _nearest(kind, name) if ours else ""
@@ -282,7 +290,7 @@ def resolve(target: Any, kind: Kind, trust: Trust = TYPED, where: str = "") -> C
 
 
 def admit(described: Any, trust: Trust, where: str) -> None:
-    """Refuse what a file says when it names code that it may not run.
+    """Refuse what a file says when it names code that it may not run, or places to write to.
 
     Args:
         described: plain data with descriptions anywhere in it.
@@ -292,16 +300,23 @@ def admit(described: Any, trust: Trust, where: str) -> None:
     Raises:
         UserError: such a name, and how to trust it.
     """
-    for target in targets(described):
+    for part in descriptions(described):
+        target = part["_target_"]
         if not isinstance(target, str) or not _DOTTED.fullmatch(target):
             raise UserError(f"{where} names '{target}' as code, which is no dotted name.")
         name = current(target)
         if not _within(name, PACKAGE):
             _check_trust(name, trust, where)
+        written = next((key for key in WRITES if part.get(key) is not None), None)
+        if written is not None:
+            raise UserError(
+                f"{where} says where '{target}' is to write ({written}), which no file may: leave "
+                f"{written} out of it."
+            )
 
 
-def targets(described: Any) -> Iterator[Any]:
-    """Every ``_target_`` in plain data, at any depth."""
+def descriptions(described: Any) -> Iterator[Mapping[str, Any]]:
+    """Every part of plain data that has a ``_target_``, at any depth."""
     waiting, seen = [described], set()
     while waiting:
         node = waiting.pop()
@@ -311,9 +326,14 @@ def targets(described: Any) -> Iterator[Any]:
         seen.add(id(node))
         if isinstance(node, Mapping):
             if "_target_" in node:
-                yield node["_target_"]
+                yield node
             node = node.values()
         waiting += node
+
+
+def targets(described: Any) -> Iterator[Any]:
+    """Every ``_target_`` in plain data, at any depth."""
+    return (part["_target_"] for part in descriptions(described))
 
 
 def own_targets(described: Any) -> tuple[str, ...]:

@@ -35,12 +35,16 @@ PATH_KEYS = (
         "resume",
         "weights",
         "inception",
+        "like",
     ),
-    *("lpips", "images", "regions", "examples", "generator", "discriminator"),
+    *("lpips", "images", "regions", "examples", "generator", "discriminator", "features"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
-TEXT_KEYS = ("to", "class", "name", "known", "host", "root_path", "trust")
+TEXT_KEYS = (
+    *("to", "class", "name", "known", "host", "root_path", "trust"),
+    "method.target",
+)
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -214,6 +218,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
     raw = OmegaConf.to_container(config, resolve=False)
+    check_setting(raw)
     missing = [key for key in leaves(raw) if OmegaConf.is_missing(*parent(config, key))]
     if missing and mandatory:
         # Shortest first: data.root before the data.celeba.root that points at it.
@@ -355,6 +360,18 @@ def check_choice(group: str, value: str, own: Path | None = None) -> None:
     near = nearest(value, known)
     hint = did_you_mean(near and f"{group}={near}", "")
     raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
+
+
+def check_setting(config: Any) -> None:
+    """Refuse a setting of the method that its table of settings has not."""
+    method = config.get("method") if isinstance(config, Mapping) else None
+    known = method.get("settings") if isinstance(method, Mapping) else None
+    if isinstance(method, Mapping) and known and method["setting"] not in known:
+        near = nearest(str(method["setting"]), known)
+        raise UserError(
+            f"method.setting={method['setting']} is unknown."
+            f"{did_you_mean(near and f'method.setting={near}', '')} Known: {', '.join(known)}."
+        )
 
 
 def check_key(key: str, keys: set[str], task: str) -> None:

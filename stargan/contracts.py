@@ -168,3 +168,12 @@ class Translate(Protocol):
             Images of the same shape.
         """
         ...
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """A ``Translate`` that may lack a network for some changes; without this it makes them all."""
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool, on the CPU: the rows whose change, own ``(B, L)`` to target, it makes."""
+        ...

@@ -24,6 +24,7 @@ NUMERIC = (
     "export/",
     "data/test_sampler.py",
     "test_ordinary.py",
+    "evaluation/test_figures.py",
     "evaluation/test_health.py",
     "evaluation/test_localisation.py",
     "evaluation/test_sample_set.py",

@@ -16,7 +16,10 @@ from stargan.data.draws import draw_numbers
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
+from stargan.methods.cyclegan import CycleGAN
 from stargan.methods.dcgan import DCGAN
+from stargan.methods.diat import DIAT
+from stargan.methods.icgan import IcGAN
 from stargan.methods.stargan import StarGAN
 from stargan.methods.stargan_modern import StarGANModern
 from stargan.training.engine import Engine
@@ -36,7 +39,18 @@ MODERN_G = {
 MODERN_D = {"_target_": "stargan.networks.modern.Discriminator", "channels": 8, "width": 16}
 NOISE_G = {"_target_": "stargan.networks.dcgan.Generator", "channels": 4}
 NOISE_D = {"_target_": "stargan.networks.dcgan.Discriminator", "channels": 4}
+PAIR_G = {"_target_": "stargan.networks.cyclegan.Generator", "channels": 4, "blocks": 1}
+PATCHES = {"_target_": "stargan.networks.cyclegan.Discriminator", "channels": 4, "layers": 2}
+CRITIC = {"_target_": "stargan.networks.stargan.Critic", "channels": 4, "layers": 3}
+ICGAN = "stargan.networks.icgan"
 READER = {"_target_": "stargan.networks.classifier.SmallClassifier", "channels": 4}
+
+
+# What has no default, as it depends on the data: of a method by its file in conf/method.
+GIVEN: dict[str, dict[str, Any]] = {
+    "cyclegan": {"pair": ["Male"]},
+    "diat": {"target": "Male"},
+}
 
 
 def image_of(labels: JointLabelSpace, size: int, channels: int = 3) -> dict[str, Any]:
@@ -72,6 +86,46 @@ def make_modern(labels: JointLabelSpace = SINGLE, **changes: Any) -> StarGANMode
         "seed": 3,
     }
     return StarGANModern(**{**settings, **changes})
+
+
+def make_cyclegan(labels: JointLabelSpace = SINGLE, **changes: Any) -> CycleGAN:
+    """Between images without and with the label Male."""
+    settings: dict[str, Any] = {
+        "generator": PAIR_G,
+        "discriminator": PATCHES,
+        "pair": ["Male"],
+        "labels": labels.to_plain(),
+        "image": image_of(labels, 32),
+        "seed": 3,
+    }
+    return CycleGAN(**{**settings, **changes})
+
+
+def make_diat(labels: JointLabelSpace = SINGLE, **changes: Any) -> DIAT:
+    """To the label Male."""
+    settings: dict[str, Any] = {
+        "generator": PAIR_G,
+        "discriminator": CRITIC,
+        "target": "Male",
+        "labels": labels.to_plain(),
+        "image": image_of(labels, 32),
+        "seed": 3,
+    }
+    return DIAT(**{**settings, **changes})
+
+
+def make_icgan(labels: JointLabelSpace = SINGLE, size: int = 16, **changes: Any) -> IcGAN:
+    """A tiny one."""
+    settings: dict[str, Any] = {
+        "generator": {"_target_": f"{ICGAN}.Generator", "noise_size": 6, "channels": 4},
+        "discriminator": {"_target_": f"{ICGAN}.Discriminator", "channels": 4},
+        "encoder": {"_target_": f"{ICGAN}.NoiseEncoder", "channels": 4},
+        "label_encoder": {"_target_": f"{ICGAN}.LabelEncoder", "channels": 4, "features": 8},
+        "labels": labels.to_plain(),
+        "image": image_of(labels, size),
+        "seed": 3,
+    }
+    return IcGAN(**{**settings, **changes})
 
 
 def make_dcgan(size: int = 8, channels: int = 1, **changes: Any) -> DCGAN:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import pickle
+import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from stargan.callbacks.base import CALLBACK
-from stargan.checkpoints import METHOD, build_method
 from torch import nn
 
+import stargan.data
 from stargan import building, configs, networks
 from stargan.building import TYPED, check_arguments, from_file, resolve
 from stargan.data import DATASET
@@ -21,6 +23,8 @@ from stargan.errors import UserError
 from stargan.losses.adversarial import LOSS, adversarial_loss
 from stargan.networks import NETWORK
 from stargan.networks.classifier import SmallClassifier
+from stargan.training.callback import CALLBACK
+from stargan.training.checkpoints import METHOD, build_method
 
 LAB = """
 from collections import namedtuple
@@ -83,7 +87,7 @@ def test_every_configuration_names_what_is_there() -> None:
         ("stargan.networks.stargan.nn.Linear", NETWORK, "does not exist"),
         ("stargan.networks.stargan.UserError", NETWORK, "is no network of"),
         ("stargan.networks.blocks.check_image_size", NETWORK, "a subclass of Module"),
-        ("stargan.callbacks.base.build_callbacks", CALLBACK, "a subclass of RunCallback"),
+        ("stargan.callbacks.accuracy.percent", CALLBACK, "a subclass of RunCallback"),
         ("stargan.data.drawn.faces.default_cache", DATASET, "annotated to return one"),
         ("stargan.data.datamodule.DataModule", DATASET, "annotated to return one"),
         ("stargan.losses.adversarial.hinge_d", LOSS, "is no adversarial loss"),
@@ -111,6 +115,8 @@ def test_two_kinds_of_trust(lab: str) -> None:
         for trust in (), None, "", "la", "lab.other", "labs":
             with pytest.raises(UserError, match="trust=lab "):
                 resolve(name, NETWORK, from_file(trust))
+    # What it has from this package is this package's.
+    assert resolve("lab.nets.Discriminator", NETWORK, from_file("lab")).__name__ == "Discriminator"
     # Somebody else's code, which the trusted package merely imports.
     with pytest.raises(UserError, match="trust=torch "):
         resolve("lab.Linear", NETWORK, from_file("lab"))
@@ -210,3 +216,17 @@ def test_a_maker_travels_to_workers() -> None:
     assert len(pickle.loads(pickle.dumps(maker))(split="test")) == 20
     with pytest.raises(UserError, match=r"data\.digits: .* takes no setting 'splt'"):
         maker(splt="test")
+
+
+def test_every_place_of_a_data_set_is_read_or_may_not_be_said_by_a_file() -> None:
+    """A new argument that is a path must be thought of: one that is written to goes to WRITES."""
+    read = {"root", "regions", "base", "paths"}
+    found = set()
+    for info in pkgutil.walk_packages(stargan.data.__path__, "stargan.data."):
+        module = importlib.import_module(info.name)
+        for thing in vars(module).values():
+            if isinstance(thing, type) and thing.__module__ == info.name and DATASET.fits(thing):
+                hints = inspect.signature(thing.__init__).parameters.values()
+                found |= {p.name for p in hints if "Path" in str(p.annotation)}
+    assert set(building.WRITES) <= found
+    assert found <= read | set(building.WRITES)

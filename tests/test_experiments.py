@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stargan import cli, configs
+from stargan import building, cli, configs
+from stargan.errors import UserError
 from stargan.export import PRODUCTS, open_parts
 from stargan.training import checkpoints
 from tests.data.test_mnist import write_files
+from tests.data.test_unaligned import write_sides
 
 EXPERIMENTS, METHODS = (sorted(configs.options(group)) for group in ("experiment", "method"))
 # Methods and data meet in a Batch alone: one experiment of each kind shows that they fit.
@@ -23,6 +25,8 @@ SMALL = {
     "method.generator.channels": "8",
     "method.generator.blocks": "1",
     "method.discriminator.channels": "8",
+    "method.encoder.channels": "4",
+    "method.label_encoder.channels": "4",
     "log.tensorboard": "false",
     "trainer.accelerator": "cpu",
     "trainer.precision": "32-true",
@@ -41,9 +45,17 @@ def test_every_experiment_runs(
     config = configs.compose("train", words, mandatory=False)
     keys = set(configs.leaves(config))
     words += [f"{key}={value}" for key, value in SMALL.items() if key in keys]
+    choice = {
+        "folder": {"pair": "[blue,red]", "target": "red"},
+        "demo_joint": {"pair": "[Male]", "target": "Male"},
+        "celeba": {"pair": "[Male]", "target": "Male"},
+    }.get(name, {})
+    words += [f"method.{key}={value}" for key, value in choice.items() if f"method.{key}" in keys]
     folders = {"celeba": celeba_folder, "rafd": class_folder, "folder": class_folder}
     if "mnist" in config["data"]["use"]:
         folders["mnist"] = write_files(tmp_path)
+    if "unaligned" in config["data"]["use"]:
+        folders["unaligned"] = write_sides(tmp_path)
     for dataset in config["data"]["use"]:
         if dataset == "celeba":
             words.append("labels=[Black_Hair,Blond_Hair,Male]")
@@ -53,6 +65,13 @@ def test_every_experiment_runs(
         else:
             words += [f"data.{dataset}.count.train=40", f"data.{dataset}.count.test=20"]
     run = tmp_path / "run"
+    if (
+        len(config["data"]["use"]) > 1
+        and not building.resolve(config["method"]["_target_"], checkpoints.METHOD).joint
+    ):
+        with pytest.raises(UserError, match="takes one data set, not"):
+            cli.run(["train", *words, f"run_dir={run}"])
+        return
     cli.run(["train", *words, f"run_dir={run}"])
     saved = checkpoints.load(checkpoints.newest(run))["hyper_parameters"]
     kind = saved["export"]["kind"]

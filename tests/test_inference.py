@@ -17,7 +17,7 @@ from stargan.export.rules import Conditional
 from stargan.imaging.framing import crop_resize
 from stargan.imaging.tensors import to_pil, to_tensor
 from stargan.inference.translator import Translator
-from stargan.labels import JointLabelSpace, LabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 from tests.tiny import FACES, MOODS, photo, settings, write_export
 
 
@@ -160,6 +160,63 @@ def test_spaces_that_share_a_name() -> None:
     assert set(t.predict(IMAGE)) == set(t.labels)
     with pytest.raises(UserError, match=r"faces\.Male or other\.Male"):
         t(IMAGE, "Male")
+
+
+def test_a_photo_like_another() -> None:
+    """Attribute transfer: the labels that the model reads off the other photo."""
+    t = spy(LOGITS)
+    assert t.labels_of(IMAGE) == {
+        **{"Black_Hair": 0, "Blond_Hair": 1, "Brown_Hair": 0},
+        **{"Male": 0, "Young": 1},
+    }
+    assert told(t(IMAGE, like=IMAGE)) == [0, 1, 0, 0, 1]
+    assert t.labels_of([IMAGE, IMAGE]) == [t.labels_of(IMAGE)] * 2
+    # One for each, of any kind; one photo and a list of others give one result for each.
+    assert len(t([IMAGE, IMAGE], like=[to_pil(IMAGE), IMAGE])) == 2
+    assert len(t(IMAGE, like=[IMAGE] * 3)) == 3
+    # No hair colour at all is a combination, too; of classes there is always one.
+    assert told(spy([-1.0, -2.0, -3.0, 1.0, -1.0])(IMAGE, like=IMAGE)) == [0, 0, 0, 1, 0]
+    moods = spy([-1.0, -0.5, -3.0], MOODS)
+    assert moods.labels_of(IMAGE) == {"happy": 0, "sad": 1, "neutral": 0}
+    assert told(moods(IMAGE, like=IMAGE), 3) == [0, 1, 0]
+    # Part of the way, from the photo's own labels.
+    half = t(IMAGE, like=IMAGE, labels="Black_Hair,Male,Young=0", strength=0.5)
+    assert told(half) == [0.5, 0.5, 0, 0.5, 0.5]
+
+
+def test_a_joint_model_takes_all_spaces_of_the_other_photo() -> None:
+    t = spy([*LOGITS, -1.0, 2.0, 0.0], FACES, MOODS)
+    result = t(IMAGE, like=IMAGE)
+    assert told(result, 10, 1) == [0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert told(result, 10, 0) == [0, 0, 0, 0, 0, 0, 1, 0, 0, 1]
+
+
+def test_a_judge_reads_the_other_photo_where_it_is_given(tmp_path: Path) -> None:
+    class Says:
+        """A judge of the same labels in another order, and one more."""
+
+        space = LabelSpace(["Young", "Hat", *FACES.names[:4]], name="judge")
+
+        def match(self, space: LabelSpace) -> Match:
+            return match(JointLabelSpace([space]), JointLabelSpace([self.space]), "it", "this")
+
+        def logits(self, image: Tensor) -> Tensor:
+            return torch.tensor([[-1.0, 9.0, 5.0, -1.0, 2.0, 3.0]]).expand(len(image), -1)
+
+    expected = {"Black_Hair": 1, "Blond_Hair": 0, "Brown_Hair": 0, "Male": 1, "Young": 0}
+    assert spy(None).labels_of(IMAGE, Says()) == expected
+    assert spy(LOGITS).labels_of(IMAGE, Says()) == expected
+    with pytest.raises(UserError, match="happy, sad, neutral"):
+        spy(None, MOODS).labels_of(IMAGE, Says())
+
+
+def test_a_wish_is_edits_or_another_photo() -> None:
+    with pytest.raises(UserError, match="one of the two"):
+        spy(LOGITS)(IMAGE)
+    with pytest.raises(UserError, match="one of the two"):
+        spy(LOGITS)(IMAGE, "Male", like=IMAGE)
+    with pytest.raises(UserError, match="cannot read the labels of the photo that others"):
+        spy(None)(IMAGE, like=IMAGE)
 
 
 def test_predict() -> None:

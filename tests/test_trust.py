@@ -106,6 +106,14 @@ def test_networks_of_a_stranger(here: Path, sort: str, target: str) -> None:
     assert refused(here, "export", f"model={model}", f"output={here / 'm.onnx'}") == message
 
 
+def test_a_network_within_a_network(here: Path) -> None:
+    network = {**settings()["network"], "channels": {"_target_": "evil.Net"}}
+    model = renamed(write_export(here / "m.safetensors", settings()), settings() | {
+        "network": network
+    })  # fmt: skip
+    assert "trust=evil" in refused(here, *translate(here, model))
+
+
 DATA = {"use": ["attributes"], "image_size": 32, "attributes": {"_target_": "evil.faces"}}
 
 
@@ -128,6 +136,16 @@ def test_a_function_of_this_package_is_no_data_set(here: Path) -> None:
         model = write_export(here / "m.safetensors", settings() | {"training": {"data": data}})
         message = refused(here, "evaluate", f"model={model}", f"output={here / 'out'}")
         assert "is no data set" in message
+
+
+def test_a_file_does_not_say_where_to_write(here: Path) -> None:
+    target = {"_target_": "stargan.data.rafd.RaFD", "root": str(here), "crop": None}
+    data = {"use": ["rafd"], "image_size": 32, "rafd": {**target, "write_split": "photo.png"}}
+    model = write_export(here / "model.safetensors", settings() | {"training": {"data": data}})
+    before = (here / "photo.png").read_bytes()
+    message = refused(here, "evaluate", f"model={model}", f"output={here / 'out'}")
+    assert "write_split" in message
+    assert (here / "photo.png").read_bytes() == before
 
 
 def run_folder(here: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -481,7 +499,7 @@ class Mine(Generator):
     "parts.py": """
 import torch
 from PIL import Image
-from stargan.callbacks.base import RunCallback
+from stargan.training.callback import RunCallback
 from stargan.labels import LabelSpace
 from stargan.methods.stargan import StarGAN
 class Method(StarGAN):

@@ -99,13 +99,14 @@ class TestAccuracy(RunCallback):
         if trainer.is_global_zero:
             self.readings = read_split(module.method, self.data, self.split)
             self.shown = self.split
-            self.step = module.step
             found = scores(self.readings)
             logged = {**found, "chance": chance(module.method.labels)}
             self.terms.note({f"{self.split}/{name}": value for name, value in logged.items()})
             better = found["balanced"] > self.best[0]
             if better:
                 self.best = (found["balanced"], module.step)
+        # On every rank: whether there is one at the end too has to be the same for all.
+        self.step = module.step
         wait_for_all(trainer)
         if trainer.strategy.broadcast(better):
             write_checkpoint(trainer, self.folder / "best.ckpt")

@@ -153,7 +153,7 @@ class Evaluate(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0:
+        if module.step % self.every_n_steps == 0 and module.translates:
             self.evaluate(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -176,7 +176,8 @@ class Evaluate(RunCallback):
             better = value < self.best.get("value", math.inf)
             if better:
                 self.best = {"step": module.step, "value": value, "measured": self.measured}
-            self.best["last"] = module.step
+        # On every rank: whether there is one at the end too has to be the same for all.
+        self.best["last"] = module.step
         wait_for_all(trainer)
         if trainer.strategy.broadcast(better):
             self.save(trainer, module)
@@ -246,6 +247,10 @@ class _Now:
         device = self.method.device
         given = (t.to(device) for t in (image, own, target, dataset))
         return self.method.translate(*given)
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return self.method.can(own, target)
 
 
 def _faces(run: Run, dataset: str) -> Judge:

@@ -1,7 +1,7 @@
 """Watches whether a run is going well, says so in plain words, and acts if it is told to.
 
 Measures cheaply and puts the figures into the log of terms; the monitors
-(``stargan.evaluation.health``) read the log's rows. So ``metrics.csv`` holds all that they know.
+(``stargan.health.monitors``) read the log's rows. So ``metrics.csv`` holds all that they know.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from stargan.errors import Plain, UserError
 from stargan.health.monitors import BY_NAME, Finding, Health, Row
 from stargan.health.page import note_settings
 from stargan.methods.base import Translation
-from stargan.methods.gan import GAN
 from stargan.metrics.convergence import gradient_rms
 from stargan.metrics.diversity import Reference, thumbnails
 from stargan.training.callback import Run, RunCallback
@@ -100,13 +99,13 @@ class GanHealth(RunCallback):
     def of(cls, run: Run, settings: Plain) -> GanHealth:
         """For every method; what it measures depends on the method."""
         method, told = run.method, dict(run.config["health"])
-        scale, n_critic, batch = None, 1, None
-        if isinstance(method, GAN):
-            scale, n_critic = method.scale, method.n_critic
+        batch = None
         if isinstance(method, Translation):
             batch = run.data.validation_batch(int(settings.pop("rows")))
         settings.pop("rows", None)
-        health = Health(scale, n_critic, int(told.pop("grace")), int(told.pop("patience")))
+        health = Health(
+            method.scale, method.n_critic, int(told.pop("grace")), int(told.pop("patience"))
+        )
         return cls(health, run.folder, run.terms, run.stop, batch, **told, **settings)
 
     # Measuring ----------------------------------------------------------------------------------
@@ -120,9 +119,26 @@ class GanHealth(RunCallback):
         if trainer.is_global_zero:
             note_settings(self.folder, self.health)
             cut_log(self.folder / LOG_NAME, module.step, module.rollbacks)
-        if self.action == "rollback" and module.step == 0:
-            # Where nothing has been found healthy yet, one goes back to the beginning.
+        if self.action == "rollback" and self.begins_healthy(trainer, module):
             write_checkpoint(trainer, self.healthy)
+
+    def begins_healthy(self, trainer: pl.Trainer, module: Engine) -> bool:
+        """Whether the state of now is what one goes back to until there is something better.
+
+        So it is at the beginning, and where a run goes on that has no healthy checkpoint yet, as it
+        was not asked to go back before: there an earlier checkpoint may be the one, and nothing is
+        while there is trouble. The first process decides.
+        """
+        now = False
+        if trainer.is_global_zero and not self.healthy.is_file():
+            saves = saving(trainer)
+            saved = saves.numbered()
+            best = self.health.newest_well([*saved, module.step])
+            if best is None or best == module.step:
+                now = best is not None or not self.health.suspect
+            else:
+                saves.keep_as(saved[best], self.healthy)
+        return bool(trainer.strategy.broadcast(now, src=0))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -137,7 +153,7 @@ class GanHealth(RunCallback):
             if at_row:
                 self.measure_samples(module)
                 method = module.method
-                if isinstance(method, Translation) and self.batch and module.fake is not None:
+                if isinstance(method, Translation) and self.batch and module.translates:
                     for name, value in translation_effects(method, self.batch).items():
                         module.terms[name] = torch.tensor(value)
 
@@ -208,28 +224,36 @@ class GanHealth(RunCallback):
         began = any(f.event == "trouble" for f in found)
         troubled = bool(self.health.troubles) if self.action == "rollback" else began
         # The first process decides: the others have not seen its samples.
-        if not trainer.strategy.broadcast(troubled, src=0):
+        troubled, can_go_back = trainer.strategy.broadcast(
+            (troubled, self.healthy.is_file()), src=0
+        )
+        if not troubled:
             self.keep_healthy(trainer)
             return
         titles = ", ".join(BY_NAME[name].title for name in self.health.troubles)
-        if self.action == "rollback" and module.rollbacks < self.max_rollbacks:
+        if self.action == "stop":
+            self.stop.ask(f"the health monitor: {titles}", EXIT_CODE)
+        elif not can_go_back:
+            self.stop.ask(
+                f"the health monitor, without a healthy checkpoint to go back to: {titles}",
+                EXIT_CODE,
+            )
+        elif module.rollbacks < self.max_rollbacks:
             self.going_back = True
             self.stop.ask("the health monitor, to go back")
-        elif self.action == "rollback":
+        else:
             self.stop.ask(
                 f"the health monitor after {module.rollbacks} rollbacks: {titles}", EXIT_CODE
             )
-        else:
-            self.stop.ask(f"the health monitor: {titles}", EXIT_CODE)
 
     def keep_healthy(self, trainer: pl.Trainer) -> None:
-        """A second name for the last checkpoint if all was well since it was written."""
-        saves = next((c for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
-        if self.action != "rollback" or saves is None or not trainer.is_global_zero:
+        """A second name for the last checkpoint if all was well before it was written and since."""
+        if self.action != "rollback" or not trainer.is_global_zero:
             return
-        if saves.saved_step > self.healthy_step and self.health.clear:
+        saves = saving(trainer)
+        if saves.saved_step > self.healthy_step and self.health.was_well(saves.saved_step):
             self.healthy_step = saves.saved_step
-            saves.keep_last_as(self.healthy)
+            saves.keep_as(saves.folder / "last.ckpt", self.healthy)
 
     # Going back ---------------------------------------------------------------------------------
 
@@ -265,8 +289,7 @@ class GanHealth(RunCallback):
                 state["rollbacks"],
                 self.max_rollbacks,
             )
-            saves = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
-            saves.go_back(checkpoint, self.healthy.name)
+            saving(trainer).go_back(checkpoint, self.healthy.name)
         wait_for_all(trainer)
 
     # Telling ------------------------------------------------------------------------------------
@@ -286,6 +309,11 @@ class GanHealth(RunCallback):
         return {"health": f"{words} (stargan health run={self.folder})"}
 
 
+def saving(trainer: pl.Trainer) -> Checkpoints:
+    """The callback that every run saves with."""
+    return next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+
+
 def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
     """How outputs depend on the label and on the input, and what changes without being asked for.
 
@@ -303,7 +331,15 @@ def translation_effects(method: Translation, batch: Batch) -> dict[str, float]:
         if not rows.any():
             continue
         image, label, dataset = (t[rows].to(method.device) for t in batch[:3])
-        targets = torch.stack([t for _, t in method.labels.targets(label, i)])
+        wanted = []
+        for _, target in method.labels.targets(label, i):
+            # A method may have a network for some changes only: other rows keep their labels.
+            can = method.can(label, target).to(label.device)
+            if (can & (target != label).any(1)).any():
+                wanted.append(torch.where(can[:, None], target, label))
+        if not wanted:
+            continue
+        targets = torch.stack(wanted)
         count, each = len(targets), torch.arange(len(image))
         # Neighbouring targets, another pair for each image; of a single label against unchanged.
         first = targets[each % count, each]

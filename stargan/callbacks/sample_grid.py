@@ -42,7 +42,9 @@ class SampleGrid(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Engine)
-        if module.step % self.every_n_steps == 0 and trainer.is_global_zero:
+        # Before its networks have been trained a translation shows nothing but noise.
+        due = module.step % self.every_n_steps == 0 and module.translates
+        if due and trainer.is_global_zero:
             self.save(module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -81,19 +83,34 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
 
 
 def sample_grid(method: Translation, batch: Batch, dataset: int) -> Any:
-    """The sheet of one data set: input, each label, reconstruction by the original label."""
+    """The sheet of one data set: input, each label, reconstruction by the original label.
+
+    Labels that the method cannot change are left out; an image that it has no network for stays.
+    """
     image, label, index = (t.to(method.device) for t in batch[:3])
     space = method.labels.spaces[dataset]
     columns: list[tuple[str, Tensor]] = [("input", image)]
     previous = label
+
+    def translated(start: Tensor, own: Tensor, target: Tensor) -> Tensor:
+        can = method.can(own, target).to(image.device)
+        made = start.clone()
+        if can.any():
+            rows = (tensor[can] for tensor in (start, own, target, index))
+            made[can] = method.translate(*rows).to(made)
+        return made
+
     for name, target in method.labels.targets(label, dataset):
+        changes = (target != label).any(1)
+        if not (method.can(label, target).to(changes.device) & changes).any():
+            continue
         flips = len(space.group_of(name)) == 1
         title = f"{name} flipped" if flips else name
-        columns.append((title, method.translate(image, label, target, index)))
+        columns.append((title, translated(image, label, target)))
         previous = target
     last = columns[-1][1]
-    back = method.translate(last, previous, label, index)
-    columns.append((f"{columns[-1][0]}, and back", back))
+    if (method.can(previous, label).to(index.device) & (previous != label).any(1)).any():
+        columns.append((f"{columns[-1][0]}, and back", translated(last, previous, label)))
     rows = [[column[i].cpu() for _, column in columns] for i in range(len(image))]
     own = [space.describe(row) for row in batch.label[:, method.labels.slices[dataset]]]
     return imaging.grid(rows, [title for title, _ in columns], own)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from stargan.contracts import Batch, Feed
 from stargan.data.draws import draw_numbers
 from stargan.data.prepared import PreparedImages
-from stargan.data.sampler import DRAWS, TARGETS, StepSampler
+from stargan.data.sampler import CROP, DRAWS, TARGETS, StepSampler
 from stargan.errors import UserError
 from stargan.imaging.tensors import to_float
 from stargan.labels import JointLabelSpace
@@ -33,6 +33,8 @@ class StepBatches(Dataset[Batch | UserError]):
         labels: of all of them.
         sampler: which images make the batch of a step, and the numbers that seed it.
         feed: which targets and random numbers come with them.
+        size: ``(height, width)`` that is cropped at a random place of each image; None: they are
+            taken as they are.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class StepBatches(Dataset[Batch | UserError]):
         labels: JointLabelSpace,
         sampler: StepSampler,
         feed: Feed,
+        size: tuple[int, int] | None = None,
     ) -> None:
+        self._size = size
         self._datasets = datasets
         self._labels = labels
         self._sampler = sampler
@@ -61,6 +65,9 @@ class StepBatches(Dataset[Batch | UserError]):
         requests = self._sampler.batch(step)
         found = [(r, *self._datasets[r.dataset].substitute(r.row)) for r in requests]
         pixels = [array[:, ::-1] if r.flip else array for r, _, array in found]
+        if self._size is not None:
+            rng = np.random.default_rng(self._sampler.key(CROP, step))
+            pixels = [cropped(array, self._size, rng) for array in pixels]
         image, label, dataset = stack(
             pixels, [(r.dataset, i) for r, i, _ in found], self._datasets, self._labels
         )
@@ -76,6 +83,15 @@ class StepBatches(Dataset[Batch | UserError]):
             torch.from_numpy(target),
             {name: torch.from_numpy(numbers) for name, numbers in draws.items()},
         )
+
+
+def cropped(
+    pixels: NDArray[np.uint8], size: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """``(H, W, C)`` cropped to ``size`` at a random place."""
+    (tall, wide), (height, width) = pixels.shape[:2], size
+    top, left = rng.integers(tall - height + 1), rng.integers(wide - width + 1)
+    return pixels[top : top + height, left : left + width]
 
 
 def stack(

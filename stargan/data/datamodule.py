@@ -53,6 +53,8 @@ class DataModule(pl.LightningDataModule):
         limit: only so many training images per dataset, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
         mixed: every batch takes its part from each dataset, see ``StepSampler``.
+        load_scale: training images are resized to so many times the size, of which ``image_size``
+            is cropped at a random place; 1: no random crop.
         max_steps: training steps in all; to be set before ``train_dataloader``.
         start_step: the first step, on a resume.
         processes: how many share the images of an epoch.
@@ -93,6 +95,7 @@ class DataModule(pl.LightningDataModule):
         mixed: bool = False,
         limit: int | None = None,
         channels: int = 3,
+        load_scale: float = 1.0,
         max_steps: int | None = None,
         start_step: int = 0,
         processes: int = 1,
@@ -126,6 +129,8 @@ class DataModule(pl.LightningDataModule):
             raise UserError(f"limit={limit}: at least 2 training images are needed.")
         if channels not in (1, 3):
             raise UserError(f"channels={channels} is impossible: 3 for RGB, 1 for grey.")
+        if not isinstance(load_scale, int | float) or not 1 <= load_scale <= 4:
+            raise UserError(f"load_scale={load_scale} is impossible: choose it from 1 to 4.")
         if isinstance(crop, Mapping):
             unknown = next((name for name in crop if name not in datasets), None)
             if unknown is not None:
@@ -135,6 +140,7 @@ class DataModule(pl.LightningDataModule):
         self.image_size = (int(size[0]), int(size[1]))
         self.batch_size = batch_size
         self.channels = channels
+        self._load_size = (round(size[0] * load_scale), round(size[1] * load_scale))
         self._flip = flip
         self._num_workers = num_workers
         self._seed = seed
@@ -179,7 +185,11 @@ class DataModule(pl.LightningDataModule):
         self.crops = {built["train"][name].space.name: crop for name, crop in crops.items()}
         count = sum(len(images) for split in built.values() for images in split.values())
         height, width = self.image_size
-        fits = count * height * width * self.channels <= _CACHE_BYTES
+        trained = sum(map(len, built["train"].values()))
+        larger = trained * self._load_size[0] * self._load_size[1]
+        if self._load_size == self.image_size:
+            larger = 0
+        fits = (count * height * width + larger) * self.channels <= _CACHE_BYTES
         keep = fits if self._cache == "auto" else bool(self._cache)
         self._fits = keep and fits
         prepared = {
@@ -197,6 +207,19 @@ class DataModule(pl.LightningDataModule):
             for split, by_name in built.items()
         }
         self.train, self.val, self.test = (prepared[split] for split in SPLITS)
+        self._loaded = self.train
+        if self._load_size != self.image_size:
+            self._loaded = {
+                name: PreparedImages(
+                    images,
+                    self._load_size,
+                    crops[name],
+                    self._on_error == "skip",
+                    keep,
+                    self.channels,
+                )
+                for name, images in built["train"].items()
+            }
         self._ready = True
 
     @property
@@ -231,7 +254,7 @@ class DataModule(pl.LightningDataModule):
         if rows < least:
             raise UserError(
                 f"batch_size={self.batch_size} gives {rows} of a data set in a batch: at least "
-                f"{least} are needed, as target labels are a permutation of a batch's own labels."
+                f"{least} are needed, as target labels are taken from a batch's own labels."
             )
 
     def count_workers(self) -> int:
@@ -267,7 +290,11 @@ class DataModule(pl.LightningDataModule):
         self.check_feed()
         workers = self.count_workers()
         batches = StepBatches(
-            list(self.train.values()), self.labels, self._sampler(*self._place()), self.feed
+            list(self._loaded.values()),
+            self.labels,
+            self._sampler(*self._place()),
+            self.feed,
+            self.image_size if self._load_size != self.image_size else None,
         )
         # One pass over it is the whole training, so workers stay as long as they are needed.
         loader: DataLoader[Batch | UserError] = DataLoader(
@@ -378,7 +405,8 @@ class DataModule(pl.LightningDataModule):
         """Unreadable images met so far, by dataset name."""
         self.setup()
         return {
-            name: sum(split[name].skipped for split in self._splits() if name in split)
+            name: max(self.train[name].skipped, self._loaded[name].skipped)
+            + sum(split[name].skipped for split in (self.val, self.test) if name in split)
             for name in self.train
         }
 

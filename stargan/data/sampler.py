@@ -16,7 +16,7 @@ from stargan.errors import UserError
 from stargan.labels import LabelSpace
 
 # Streams of random numbers that must not run in step with each other.
-_ORDER, _BALANCE, _FLIP, TARGETS, DRAWS = range(5)
+_ORDER, _BALANCE, _FLIP, TARGETS, DRAWS, CROP = range(6)
 
 
 class Request(NamedTuple):

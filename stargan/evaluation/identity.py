@@ -17,6 +17,8 @@ from stargan.data.subset import Subset
 from stargan.errors import Plain
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments
+from stargan.export.parts import find
+from stargan.export.sets import members
 from stargan.judges.judge import Judge
 
 FORMAT = 2
@@ -99,6 +101,11 @@ def of_file(path: str | Path) -> str:
     """A digest of a file's bytes."""
     with Path(path).expanduser().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:20]
+
+
+def of_model(path: str | Path) -> list[str]:
+    """The file of a model, or the files of a set of models."""
+    return [of_file(find(one, "translator")) for one in members(path) or [path]]
 
 
 def _origin(images: LabeledImages, row: int) -> tuple[LabeledImages, int]:

@@ -25,6 +25,7 @@ from stargan import imaging
 from stargan.contracts import Translate
 from stargan.errors import UserError
 from stargan.evaluation.held_out import Chunk, TestSet, wanted
+from stargan.export import possible
 from stargan.judges.judge import Judge
 from stargan.labels import LabelSpace
 from stargan.metrics.diversity import whole_pixels
@@ -244,6 +245,10 @@ def _fakes(
     regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
     for number, wish in enumerate(test.wishes):
         rows, target = wanted(test.space, chunk.label, wish)
+        # Some models have no network for some changes: those are not asked of them.
+        joint = (translate.labels.expand(t, test.index) for t in (chunk.label[rows], target))
+        can = possible(translate, *joint)
+        rows, target = rows[can], target[can]
         if not len(rows):
             continue
         image, label = chunk.image[rows], chunk.label[rows]
@@ -277,10 +282,22 @@ def _fakes(
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
-            back = translate(made, asked, own, dataset)
-            part |= _reconstruction(back.float().cpu().clamp(-1, 1), image)
+            part |= _cycle(translate, image, made, asked, own, dataset)
         parts.append(part)
     return _joined(parts) or {"row": chunk.row[:0]}
+
+
+def _cycle(
+    translate: Translate, image: Tensor, made: Tensor, asked: Tensor, own: Tensor, dataset: Tensor
+) -> Table:
+    """How far the way back ends from the image; NaN where a model has no network for that way."""
+    can = possible(translate, asked, own)
+    back = image.clone()
+    if can.any():
+        ways = translate(made[can.to(made.device)], asked[can], own[can], dataset[can])
+        back[can] = ways.float().cpu().clamp(-1, 1)
+    found = _reconstruction(back, image)
+    return {name: values.where(can, torch.nan) for name, values in found.items()}
 
 
 def _reconstruction(back: Tensor, image: Tensor) -> Table:

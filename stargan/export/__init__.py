@@ -15,7 +15,7 @@ from stargan.export.description import (
 from stargan.export.model import Model, find_device
 from stargan.export.opening import open_model
 from stargan.export.parts import Parts, open_parts, save_export
-from stargan.export.rules import Rule, by_change, by_target, conditional, encoded
+from stargan.export.rules import Rule, by_change, by_target, conditional, encoded, possible
 
 __all__ = [
     "FORMAT",
@@ -32,6 +32,7 @@ __all__ = [
     "find_device",
     "open_model",
     "open_parts",
+    "possible",
     "reads",
     "refuse_untrained",
     "samples",

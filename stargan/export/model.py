@@ -68,6 +68,10 @@ class Model:
         translated: Tensor = self.rule(*given)
         return translated.clamp(-1, 1)
 
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return self.rule.can(own, target)
+
     @torch.inference_mode()
     def read(self, image: Tensor) -> Tensor:
         """Logits ``(B, L)`` of the labels of images ``(B, 3, H, W)``.

@@ -168,6 +168,8 @@ def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
     if found != kind:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
     trusted = building.from_file(trust)
+    # All of it: a network may build another from its arguments.
+    building.admit(list(described.values()), trusted, f"'{file}'")
     opened = {
         name: _restore(config, tensors, f"{prefixes.get(name, name)}.", file, trusted)
         for name, config in plain["networks"].items()

@@ -299,12 +299,18 @@ def _output(entry: Mapping[str, Any]) -> Any:
     raise RefusedError(f"an output of the sort {sort!r}")
 
 
+_NO_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""What JSON has no number for, as torch.export writes it."""
+
+
 def _argument(entry: Mapping[str, Any]) -> Any:
     ((sort, said),) = entry.items()
     if sort == "as_none":
         return None
     if sort in _PLAIN and isinstance(said, _PLAIN[sort]):
         return said
+    if sort == "as_float" and said in _NO_NUMBERS:
+        return _NO_NUMBERS[said]
     if sort in _PLAINS and all(isinstance(one, _PLAINS[sort]) for one in said):
         return list(said)
     if sort == "as_tensor":

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stargan.contracts import Chooses, Translate
 from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace
 from stargan.labels.edits import Edits
@@ -24,6 +25,21 @@ from stargan.labels.edits import Edits
 
 class NewerError(UserError):
     """A file asks for what a later version of this package does."""
+
+
+def possible(translate: Translate, own: Tensor, target: Tensor) -> Tensor:
+    """The rows whose change a model can make.
+
+    Args:
+        translate: any model.
+        own, target: ``(B, L)`` joint labels.
+
+    Returns:
+        ``(B,)`` bool, on the CPU.
+    """
+    if isinstance(translate, Chooses):
+        return translate.can(own, target)
+    return torch.ones(len(own), dtype=torch.bool)
 
 
 # Plain data, as descriptions hold them ------------------------------------------------------------
@@ -112,6 +128,18 @@ class Rule(nn.Module):
         Raises:
             UserError: names the labels.
         """
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` bool: the rows whose change the networks can make, see ``contracts.Chooses``."""
+        return torch.ones(len(own), dtype=torch.bool)
+
+    def changeable(self, space: int) -> list[str]:
+        """The labels of a space that some change sets or clears, in their order."""
+        return list(self.labels.spaces[space].names)
+
+    def compared(self, space: int) -> set[str]:
+        """The labels of a space whose own values decide what the row of all labels shows."""
+        return set(self.labels.spaces[space].names)
 
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """What a graph takes beside the image, by the names in ``takes``."""
@@ -227,7 +255,8 @@ class Slot(NamedTuple):
 
     def state(self, label: Tensor) -> Tensor:
         """``(B,)``: the number of the label that is set in ``(B, L)``, or ``NONE``."""
-        part = label[:, self.columns]
+        # Column by column: a list as an index would be an operator that opened graphs do not have.
+        part = torch.stack([label[:, column] for column in self.columns], 1)
         none = torch.full_like(part[:, 0], NONE, dtype=torch.long)
         return torch.where(part.amax(1) >= 0.5, part.argmax(1), none)
 
@@ -320,6 +349,37 @@ class Chain(Rule):
                         f"; of {', '.join(slot.names)} it can make: {'; '.join(can) or 'nothing'}."
                     )
 
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """Rows all of whose changes have a network; ``(B,)`` bool on the CPU."""
+        able = torch.ones(len(own), dtype=torch.bool)
+        for slot in self.slots:
+            pairs = zip(slot.state(own).tolist(), slot.state(target).tolist(), strict=True)
+            fits = [one == two or _step(slot, one, two) is not None for one, two in pairs]
+            able &= torch.tensor(fits, dtype=torch.bool)
+        return able
+
+    def changeable(self, space: int) -> list[str]:
+        """Those that there is a network for."""
+        found = {
+            slot.names[number]
+            for slot in self.slots
+            if slot.space == space
+            for step in slot.steps
+            for number in [step.after if step.after >= 0 else step.before]
+        }
+        return [name for name in self.labels.spaces[space].names if name in found]
+
+    def compared(self, space: int) -> set[str]:
+        """Of lone labels their own value, of groups only where pairs are told."""
+        return {
+            name
+            for slot in self.slots
+            if slot.space == space
+            and slot.steps
+            and (len(slot.names) == 1 or any(step.before != ANY for step in slot.steps))
+            for name in slot.names
+        }
+
     def forward(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; each network sees only the images that it changes."""
         self.check(own, target)
@@ -348,11 +408,11 @@ class Chain(Rule):
             made = {s.network: self.networks[s.network](image) for s in slot.steps}
             result = image
             for step in slot.steps:
-                chosen = pending & (after == step.after)
+                chosen = pending.logical_and(after == step.after)
                 if step.before != ANY:
-                    chosen = chosen & (before == step.before)
+                    chosen = chosen.logical_and(before == step.before)
                 result = torch.where(chosen[:, None, None, None], made[step.network], result)
-                pending = pending & ~chosen
+                pending = pending.logical_and(~chosen)
             nothing = torch.full_like(image, torch.nan)
             image = torch.where(pending[:, None, None, None], nothing, result)
         return image
@@ -408,6 +468,10 @@ RULES: dict[str, type[Rule]] = {
     "by_change": ByChange,
     "encoded": Encoded,
 }
+
+
+CHAINS = tuple(name for name, rule in RULES.items() if issubclass(rule, Chain))
+"""The rules that have a network for each change: their models can be joined."""
 
 
 def make_rule(

@@ -16,6 +16,7 @@ import bisect
 import heapq
 import itertools
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from stargan.metrics.convergence import Persistence, Rise, exploded, oscillation
 
 Row = Mapping[str, float]
 
+# Terms and gradients: what a group of networks is called begins with a capital letter.
+TERM = re.compile(r"(grad/)?[A-Z]\w*")
+GRAD = "grad/"
 # D's accuracy counts as saturated when it ranks so many pairs of real and fake right.
 SATURATED = 0.98
 # A D that is worse than one that always says "half" has lost its hold, from this many times on.
@@ -106,8 +110,8 @@ class History:
         scale: of the adversarial loss; None for a critic.
     """
 
-    # Names whose usual value is asked for, and the one whose rise is.
-    USUAL = ("D/adv", "grad/G", "grad/D", "grad/C")
+    # Names whose usual value is asked for, beside gradients, and the one whose rise is.
+    USUAL = ("D/adv",)
     RISING = "G/adv"
     # Rows after which a value is no longer the latest one.
     RECENT = 20
@@ -136,6 +140,9 @@ class History:
         self.rows.append(row)
         self._latest |= {name: (self.count, value) for name, value in row.items()}
         self.count += 1
+        for name in row:
+            if name.startswith(GRAD):
+                self._usual.setdefault(name, RunningMedian())
         if judged:
             for name, median in self._usual.items():
                 if math.isfinite(row.get(name, math.nan)):
@@ -158,6 +165,11 @@ class History:
         """The median over all rows after the grace; NaN below ten of them."""
         median = self._usual[name]
         return median.value if len(median) >= 10 else math.nan
+
+    @property
+    def gradients(self) -> list[str]:
+        """The names of the gradients' sizes, one for each group of networks seen so far."""
+        return [name for name in self._usual if name.startswith(GRAD)]
 
     @property
     def rise(self) -> float:
@@ -200,7 +212,7 @@ class Monitor:
 def diverged(history: History) -> Opinion | None:
     """A term or gradient that is NaN or infinite."""
     row = history.rows[-1]
-    bad = [n for n, v in row.items() if n[:2] in ("D/", "G/", "C/", "gr") and not math.isfinite(v)]
+    bad = [n for n, v in row.items() if TERM.match(n) and not math.isfinite(v)]
     return Opinion(bool(bad), f"{' and '.join(bad)} not finite" if bad else "all terms finite")
 
 
@@ -251,11 +263,10 @@ def discriminator_blind(history: History) -> Opinion | None:
 def gradients_explode(history: History) -> Opinion | None:
     """Gradients a hundred times what is usual in this run."""
     opinions = []
-    for letter in ("G", "D", "C"):
-        name = f"grad/{letter}"
+    for name in history.gradients:
         rms, usual = history.now(name), history.usual(name)
         if not math.isnan(rms) and not math.isnan(usual):
-            words = f"{letter}'s gradients {rms:.2g}, usually {usual:.2g}"
+            words = f"{name.removeprefix(GRAD)}'s gradients {rms:.2g}, usually {usual:.2g}"
             opinions.append(Opinion(exploded(rms, usual), words))
     return worst(opinions)
 
@@ -263,10 +274,10 @@ def gradients_explode(history: History) -> Opinion | None:
 def gradients_vanish(history: History) -> Opinion | None:
     """Gradients so small that Adam's steps fade out."""
     opinions = []
-    for letter in ("G", "D", "C"):
-        rms = history.now(f"grad/{letter}")
+    for name in history.gradients:
+        rms = history.now(name)
         if not math.isnan(rms):
-            words = f"root mean square of {letter}'s gradients {rms:.2g}"
+            words = f"root mean square of {name.removeprefix(GRAD)}'s gradients {rms:.2g}"
             opinions.append(Opinion(vanished(rms), words))
     return worst(opinions)
 
@@ -588,8 +599,12 @@ class Health:
     @property
     def clear(self) -> bool:
         """Whether there are opinions, no trouble lasts, and none of the recent ones is bad."""
-        bad = self.troubles or any(watch.bad for watch in self.watches.values())
-        return self.judged and not bad
+        return self.judged and not self.suspect
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a trouble lasts or one of the recent opinions is bad."""
+        return bool(self.troubles) or any(watch.bad for watch in self.watches.values())
 
     @property
     def judged(self) -> bool:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -23,11 +23,23 @@ from stargan.building import Packages
 from stargan.errors import UserError
 from stargan.export import Model, hub, open_model
 from stargan.export.folder import save_folder
-from stargan.labels import JointLabelSpace, parse_edits, way
+from stargan.labels import JointLabelSpace, LabelSpace, Match, parse_edits, way
 from stargan.labels.edits import Edits
 
 Wish = str | Edits
 """``"Blond_Hair,Young=0"`` or ``{"Blond_Hair": 1, "Young": 0}``."""
+
+
+class Reads(Protocol):
+    """What reads labels off images: ``judges.judge.Judge``."""
+
+    def logits(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] of any size to joint logits ``(B, L)``."""
+        ...
+
+    def match(self, space: LabelSpace) -> Match:
+        """Where the labels of a space are among its own; ``UserError`` where they are not."""
+        ...
 
 
 class Translator:
@@ -140,6 +152,18 @@ class Translator:
         )
 
     @property
+    def changeable(self) -> tuple[str, ...]:
+        """Those of ``labels`` that the model can change; others it only has to know."""
+        can = [n for i in range(len(self.spaces.spaces)) for n in self._named(i)]
+        return tuple(can)
+
+    def _named(self, space: int) -> list[str]:
+        """The changeable labels of a space, as edits may use them."""
+        part, inner = self.spaces.slices[space], self.spaces.spaces[space].names
+        known = self.model.rule.changeable(space)
+        return [o for o, i in zip(self.labels[part], inner, strict=True) if i in known]
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """``(height, width)`` of the images that go in and come out."""
         return self.model.size
@@ -147,9 +171,10 @@ class Translator:
     def __call__(
         self,
         image: Any,
-        edits: Wish | Sequence[Wish],
+        edits: Wish | Sequence[Wish] | None = None,
         labels: Wish | Sequence[Wish | None] | None = None,
         strength: float = 1.0,
+        like: Any = None,
     ) -> Any:
         """Images with some labels changed, the other labels kept.
 
@@ -166,6 +191,8 @@ class Translator:
                 other labels are read off each photo by the model's classifier.
             strength: how far to go from the photo's own labels, 0, to the edited ones, 1, with all
                 edits together.
+            like: instead of edits another photo, whose labels the images are to have
+                (``labels_of``), or a list with one for each.
 
         Returns:
             The kind that was given, at ``image_size``.
@@ -173,8 +200,15 @@ class Translator:
         Raises:
             UserError: unknown labels, impossible combinations, an image that is not one, labels
                 that are needed and neither known nor readable, a change that the model has no
-                network for.
+                network for, edits and ``like`` both or neither.
         """
+        if (edits is None) == (like is None):
+            raise UserError(
+                "say what to change, by edits (Blond_Hair,Young=0) or by like, another photo whose "
+                "labels are wanted: one of the two."
+            )
+        if edits is None:
+            edits = self.labels_of(like)
         if not 0 <= strength <= 1:
             raise UserError(f"strength={strength} is impossible: it lies between 0 and 1.")
         listed = _is_list(edits)
@@ -198,6 +232,9 @@ class Translator:
     ) -> list[tuple[str, Any]]:
         """The paper's row: every label of every space in turn, chosen in its group or flipped.
 
+        Labels that the model has no network for are left out (``changeable``); a photo that lacks
+        nothing of a label, or whose change has no network, stays as it is.
+
         Args:
             image: one or several images, see the class.
             labels: what is known of the photos, see ``__call__``.
@@ -207,22 +244,28 @@ class Translator:
         """
         tensor, give_back = self._take(image)
         known = [self._by_space(w or {}) for w in _one_each(labels, len(tensor), "labels")]
-        columns: list[list[Tensor]] = [[tensor[:0]] for _ in self.labels]
+        columns: list[list[Tensor]] = [[tensor[:0]] for _ in self.changeable]
         for rows in self._batches(len(tensor)):
             batch = tensor[rows]
             logits = self._read(batch)
             column = iter(columns)
             for i, space in enumerate(self.spaces.spaces):
+                names = self.model.rule.changeable(i)
                 # Choosing a class settles all of a categorical space; elsewhere the rest counts.
                 anew = space.categorical and not self._needed(i, {space.names[0]: 1.0})
-                needed = [set() if anew else set(space.names)] * len(batch)
+                needed = [set() if anew else self.model.rule.compared(i)] * len(batch)
                 own = self.spaces.expand(self._own_labels(logits, i, known[rows], needed), i)
                 dataset = torch.full((len(batch),), i)
-                for _, target in self.spaces.targets(own, i):
-                    next(column).append(self.translate(batch, own, target, dataset).cpu())
+                for name, target in self.spaces.targets(own, i):
+                    if name in names:
+                        can = self.model.can(own, target)
+                        made = batch.clone()
+                        given = (t[can] for t in (batch, own, target, dataset))
+                        made[can] = self.translate(*given).cpu()
+                        next(column).append(made)
         return [
             (name, give_back(torch.cat(parts)))
-            for name, parts in zip(self.labels, columns, strict=True)
+            for name, parts in zip(self.changeable, columns, strict=True)
         ]
 
     def predict(self, image: Any) -> Any:
@@ -244,6 +287,43 @@ class Translator:
                 if space.categorical:
                     probability[:, part] = logits[:, part].softmax(1)
             rows += [dict(zip(self.labels, row, strict=True)) for row in probability.tolist()]
+        return rows if _is_many(image) else rows[0]
+
+    def labels_of(self, image: Any, judge: Reads | None = None) -> Any:
+        """All labels of photos, as edits that make other photos like them.
+
+        Perarnau et al., "Invertible conditional GANs for image editing", 2016, section 4.3:
+        attribute transfer.
+
+        Args:
+            image: one or several photos, see the class.
+            judge: a classifier that knows the model's labels; None: the model reads them itself.
+
+        Returns:
+            Label name to 0 or 1, always a possible combination; for several photos a list.
+
+        Raises:
+            UserError: the model reads no labels and there is no judge, or the judge does not know
+                all of them.
+        """
+        if judge is None and self.model.reader is None:
+            raise UserError(
+                "this model cannot read the labels of the photo that others are to be like (it was "
+                "exported without a classifier): give a judge, or name the labels."
+            )
+        tensor, _ = self._take(image)
+        rows: list[dict[str, float]] = []
+        for some in self._batches(len(tensor)):
+            batch, found = tensor[some], []
+            logits = None if judge is not None else self.model.read(batch).float().cpu()
+            for space, part in zip(self.spaces.spaces, self.spaces.slices, strict=True):
+                if judge is not None:
+                    there = judge.match(space)
+                    found.append(space.read(there.take(judge.logits(batch).float().cpu())))
+                elif logits is not None:
+                    found.append(space.read(logits[:, part]))
+            values = torch.cat(found, 1).tolist()
+            rows += [dict(zip(self.labels, row, strict=True)) for row in values]
         return rows if _is_many(image) else rows[0]
 
     @property

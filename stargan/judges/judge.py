@@ -105,6 +105,27 @@ class Judge:
         return self.match(LabelSpace([label], name=space.name)).places[0]
 
 
+class Reader(nn.Module):
+    """A judge as what reads the labels of a model that cannot: image to its joint logits.
+
+    Args:
+        judge: which sees images at its own size.
+        labels: the model's.
+
+    Raises:
+        UserError: the judge does not read all of them.
+    """
+
+    def __init__(self, judge: Judge, labels: JointLabelSpace) -> None:
+        super().__init__()
+        self.judge = judge
+        self.columns = [place for space in labels.spaces for place in judge.match(space).places]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] to logits ``(B, L)``."""
+        return self.judge.logits(image)[:, self.columns]
+
+
 def open_judge(path: str | Path, device: str | torch.device = "cpu", trust: Packages = ()) -> Judge:
     """Open a trained classifier.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -65,6 +65,35 @@ class Permuted:
             return permuted
         changed = change_one(labels, label, dataset, rng)
         return np.where(rng.random((len(dataset), 1)) < self.one_change, changed, permuted)
+
+
+@dataclass(frozen=True)
+class Mismatched:
+    """Targets are the labels of another image of the batch that differ from the row's own.
+
+    So a discriminator can be shown real images with wrong labels (Reed et al., ICML 2016; Perarnau
+    et al., IcGAN, 2016, whose code takes the labels of random training images until they differ).
+    Each of the rows that differ is as likely as the others. Where all rows of a data set have the
+    same labels, one thing changes instead.
+
+    Attributes:
+        smallest_batch: the fewest rows of a data set that make sense.
+    """
+
+    smallest_batch: ClassVar[int] = 2
+
+    def __call__(
+        self,
+        labels: JointLabelSpace,
+        label: NDArray[np.float32],
+        dataset: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """See ``contracts.TargetRule``."""
+        differs = (label[:, None] != label[None]).any(2) & (dataset[:, None] == dataset[None])
+        rank = np.where(differs, rng.random(differs.shape), -1.0)
+        changed = change_one(labels, label, dataset, rng)
+        return np.where(differs.any(1, keepdims=True), label[rank.argmax(1)], changed)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ it (``gradient_penalty``, ``r1_penalty``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,18 @@ def autograd_gradient(score: Callable[[Tensor], Tensor], image: Tensor) -> Tenso
     with torch.enable_grad():
         gradient: Tensor = torch.func.grad(total)(image.detach())
     return gradient
+
+
+def image_gradient(critic: nn.Module) -> ImageGradient:
+    """The cheaper way to the gradient of a critic, an image to scores.
+
+    Args:
+        critic: with ``critic_layers``, a chain of convolutions and leaky ReLUs, or any other.
+    """
+    layers = getattr(critic, "critic_layers", None)
+    if layers is not None:
+        return partial(piecewise_linear_gradient, layers)
+    return partial(autograd_gradient, critic)
 
 
 def piecewise_linear_gradient(layers: Iterable[nn.Module], image: Tensor) -> Tensor:

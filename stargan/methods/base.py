@@ -6,16 +6,19 @@ by ``stargan.training.engine.Engine``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from stargan import networks
+from stargan.building import Packages
 from stargan.contracts import Feed
 from stargan.errors import Plain, UserError
 from stargan.export import conditional, describe, reads, samples
+from stargan.export.rules import make_rule
 from stargan.labels import JointLabelSpace
 from stargan.losses.adversarial import Scale
 from stargan.methods.phases import Group, Phase, Terms
@@ -34,6 +37,7 @@ class Method(nn.Module):
         image: ``{"size": [height, width], "crop": {data set: pixels or None}, "channels": 3}``.
         training: where the model comes from, for the exported file.
         seed: of the networks' fresh weights.
+        trust: packages whose classes may be named by files that the method opens, see ``building``.
 
     Attributes:
         settings: what the method was made with, plain data: it rebuilds the method.
@@ -46,26 +50,44 @@ class Method(nn.Module):
     """What the exported file is: ``translator``, ``sampler`` or ``classifier``."""
     channels: ClassVar[tuple[int, ...]] = (3,)
     """Images of how many channels the method can take."""
+    joint: ClassVar[bool] = True
+    """Whether it can be trained on several label spaces together."""
     forgotten: ClassVar[tuple[str, ...]] = ()
     """Settings that a checkpoint does not keep: what training started from."""
     scale: Scale | None = None
     """What the values of the adversarial loss mean, for the monitors; None: nothing."""
+    n_critic: int = 1
+    """Discriminator steps per generator step, for the monitors."""
 
     settings: Plain
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Method:
         """Keeps the settings, so that no subclass has to."""
         made = super().__new__(cls)
-        kept = {k: v for k, v in settings.items() if k not in cls.forgotten}
+        # Whom to trust is not for a file to say.
+        kept = {k: v for k, v in settings.items() if k not in (*cls.forgotten, "trust")}
         target = f"{cls.__module__}.{cls.__qualname__}"
         object.__setattr__(made, "settings", {"_target_": target, **kept})
         return made
 
     def __init__(
-        self, *, labels: list[Plain], image: Plain, training: Plain | None = None, seed: int = 0
+        self,
+        *,
+        labels: list[Plain],
+        image: Plain,
+        training: Plain | None = None,
+        seed: int = 0,
+        trust: Packages = (),
     ) -> None:
         super().__init__()
+        self.trust = trust
         self.labels = JointLabelSpace.from_plain(labels)
+        if len(self.labels.spaces) > 1 and not self.joint:
+            names = ", ".join(space.name for space in self.labels.spaces)
+            raise UserError(
+                f"{type(self).__name__} knows no mask vector and takes one data set, not {names}: "
+                "choose one of them, or method=stargan."
+            )
         self.image = image
         self.facts = training or {}
         self.seed = seed
@@ -111,6 +133,13 @@ class Method(nn.Module):
         """What the exported networks do, see ``stargan.export.describe``."""
         raise NotImplementedError
 
+    def per_process(self) -> dict[str, Tensor]:
+        """Tensors beside the weights that training needs and that differ between processes.
+
+        Each process has its own in a checkpoint; they are put back in place.
+        """
+        return {}
+
     # What others use ------------------------------------------------------------------------------
 
     def description(self, facts: Plain | None = None) -> Plain:
@@ -140,6 +169,19 @@ class Method(nn.Module):
         return next(self.parameters()).device
 
 
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Inside, networks are in evaluation mode; afterwards each is in its own again."""
+    modes = [network.training for network in networks]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for network, training in zip(networks, modes, strict=True):
+            network.train(training)
+
+
 class Translation(Method):
     """A method that makes images of images, told by labels."""
 
@@ -151,6 +193,36 @@ class Translation(Method):
     def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
         """See ``contracts.Translate``; everything on the device of the weights."""
         raise NotImplementedError
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``: every change."""
+        return torch.ones(len(own), dtype=torch.bool)
+
+
+class SinglePurpose(Translation):
+    """A method whose networks, image to image, make one change each; some have no network.
+
+    Subclasses implement ``exported`` and ``rule``.
+    """
+
+    def rule(self) -> Plain:
+        """What each exported network is for, see ``stargan.export.rules``."""
+        raise NotImplementedError
+
+    def roles(self) -> dict[str, Plain]:
+        """The changes that there are networks for."""
+        return {"translate": self.rule()}
+
+    @torch.inference_mode()
+    def translate(self, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor) -> Tensor:
+        """By the network of each row's change. Raises ``UserError`` where there is none."""
+        rule = make_rule(self.rule(), self.labels, self.exported())
+        translated: Tensor = rule(image, own, target, dataset)
+        return translated.clamp(-1, 1)
+
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``contracts.Chooses``."""
+        return make_rule(self.rule(), self.labels).can(own, target)
 
 
 class Sampling(Method):

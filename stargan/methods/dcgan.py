@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from stargan.contracts import Batch, Draw, Feed
 from stargan.errors import Plain
-from stargan.methods.base import Sampling, score_terms
+from stargan.methods.base import Sampling, evaluating, score_terms
 from stargan.methods.gan import GAN
 from stargan.methods.phases import Shared, Terms
 
@@ -91,9 +91,6 @@ class DCGAN(GAN, Sampling):
     @torch.inference_mode()
     def sample(self, noise: Tensor) -> Tensor:
         """With the running statistics of batch norm: an image does not depend on the others."""
-        generator = self.best_generator
-        training = generator.training
-        generator.eval()
-        image: Tensor = generator(noise.to(self.device)).clamp(-1, 1)
-        generator.train(training)
+        with evaluating(self.best_generator):
+            image: Tensor = self.best_generator(noise.to(self.device)).clamp(-1, 1)
         return image

@@ -83,7 +83,8 @@ class Until(NamedTuple):
 
     Attributes:
         steps: training steps.
-        share: of the whole run: of its steps and, where the run has a time limit, of its time.
+        share: of the whole run: as many of its steps and, where the run has a time limit, as much
+            of its time, counted from the phase's own beginning.
     """
 
     steps: int | None = None
@@ -96,11 +97,14 @@ class Phase(NamedTuple):
     Attributes:
         name: shown while it runs.
         updates: in their order within a step. Only the networks of the group that steps have
-            gradients.
+            gradients. Without any, a step makes what is shared and nothing else: passes forward,
+            which move running statistics.
         shared: makes what the updates have in common.
         shared_by: the group whose loss needs the graph of ``shared``; in a step without its update
             no graph is made, and all other losses get ``shared`` without graph.
         until: how long it lasts; None: to the end of the run.
+        evaluating: networks that are in evaluation mode while it lasts (running statistics of batch
+            norm, no dropout); all others are in training mode.
     """
 
     name: str
@@ -108,3 +112,4 @@ class Phase(NamedTuple):
     shared: Callable[[Batch], Shared] | None = None
     shared_by: str = ""
     until: Until | None = None
+    evaluating: tuple[str, ...] = ()

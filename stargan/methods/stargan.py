@@ -6,8 +6,7 @@ space builds the condition, and the domain loss looks at each row's own slice.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from stargan.errors import Plain
 from stargan.labels.targets import Permuted
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import (
+    autograd_gradient,
     gradient_penalty,
     piecewise_linear_gradient,
     r1_penalty,
@@ -108,17 +108,21 @@ class StarGAN(GAN, Translation):
             "D/cls": domain_loss(logits[: len(fake)], batch.label, batch.dataset, self.labels),
         }
         loss = terms["D/adv"] + self.lambda_cls * terms["D/cls"]
-        gradient_of = partial(
-            piecewise_linear_gradient, cast(nn.Sequential, self.discriminator.critic_layers)
-        )
         if self.lambda_gp:
             alpha = batch.draws["alpha"]
-            terms["D/gp"] = gradient_penalty(gradient_of, batch.image, fake, alpha)
+            terms["D/gp"] = gradient_penalty(self.image_gradient, batch.image, fake, alpha)
             loss = loss + self.lambda_gp * terms["D/gp"]
         if r1:
-            terms["D/r1"] = r1_penalty(gradient_of, batch.image)
+            terms["D/r1"] = r1_penalty(self.image_gradient, batch.image)
             loss = loss + self.r1_every * self.lambda_r1 * terms["D/r1"]
         return loss, terms | score_terms(real_score, fake_score)
+
+    def image_gradient(self, image: Tensor) -> Tensor:
+        """See ``losses.gradient_penalty.ImageGradient``: without double backward where D can."""
+        layers = getattr(self.discriminator, "critic_layers", None)
+        if layers is not None:
+            return piecewise_linear_gradient(layers, image)
+        return autograd_gradient(lambda x: self.discriminator(x)[0], image)
 
     def generator_loss(self, batch: Batch, shared: Shared) -> tuple[Tensor, Terms]:
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""

@@ -24,6 +24,7 @@ from stargan.contracts import Batch, Draw, Feed
 from stargan.labels.targets import Permuted
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import autograd_gradient, r1_penalty
+from stargan.losses.precision import at_least_fp32
 from stargan.losses.reconstruction import squared_reconstruction_loss
 from stargan.methods.augment import AUGMENT_DRAWS, augment
 from stargan.methods.base import score_terms
@@ -100,6 +101,8 @@ class StarGANModern(StarGAN):
         """
         score, logits = self.discriminator(image)
         sign = (2 * label - 1) * self.labels.known(dataset).to(label)
+        # One score per image, also of a D that scores patches.
+        score = at_least_fp32(score).reshape(len(score), -1).mean(1)
         return score + (sign * logits).sum(1), logits
 
     def realness(self, label: Tensor, dataset: Tensor, image: Tensor) -> Tensor:

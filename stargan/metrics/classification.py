@@ -81,7 +81,7 @@ def reading(read: Tensor, label: Tensor, space: LabelSpace) -> Reading:
     """
     if read.shape != label.shape or read.shape[-1] != space.size:
         raise ValueError(f"{tuple(read.shape)} read, {tuple(label.shape)} true, {space.size} names")
-    read, label = read.detach().cpu().long(), label.detach().cpu().long()
+    read, label = read.cpu().long(), label.cpu().long()
     confusions = tuple(confusion(read, label, space, group) for group in space.groups)
     if space.categorical and space.size > 1:
         rates = dict(zip(space.names, recalls(confusions[0]).tolist(), strict=True))

@@ -67,6 +67,7 @@ class Rise:
     """
 
     def __init__(self, window: int) -> None:
+        self.window = window
         self._last: deque[float] = deque(maxlen=window)
         self._count = 0
         self._mean = self._best = math.inf
@@ -77,8 +78,8 @@ class Rise:
             return
         self._last.append(value)
         self._count += 1
-        if len(self._last) == self._last.maxlen:
-            self._mean = sum(self._last) / len(self._last)
+        if len(self._last) == self.window:
+            self._mean = sum(self._last) / self.window
             self._best = min(self._best, self._mean)
 
     @property
@@ -87,7 +88,7 @@ class Rise:
 
         NaN for fewer values than two windows, or where the best is not positive.
         """
-        if self._count < 2 * (self._last.maxlen or 1) or self._best <= 0:
+        if self._count < 2 * self.window or self._best <= 0:
             return math.nan
         return self._mean / self._best
 

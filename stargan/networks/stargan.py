@@ -8,6 +8,7 @@ paper's code kept but never used, are dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -89,32 +90,29 @@ class Generator(nn.Module):
         return features
 
 
-class Discriminator(nn.Module):
-    """Image to a map of scores, real or fake, and label logits (table 5).
+class Critic(nn.Module):
+    """Image to a map of scores, real or fake (table 5 without D_cls).
 
-    44,762,048 parameters at 128 px and label size 5.
+    44,721,088 parameters at 128 px: half of a model of DIAT or CycleGAN in the paper's comparison.
 
     Args:
         image_size: one number or ``(height, width)``, multiples of ``2 ** layers``.
-        label_size: label logits.
         channels: of the first layer; 64 in the paper. Each layer doubles them.
         layers: halvings of the image; 6 in the paper. None takes as many as divide both sides
             evenly, 2 to 6: 5 at 32 px.
 
     Raises:
-        UserError: a size that the strides do not divide, or no labels.
+        UserError: a size that the strides do not divide.
     """
 
     def __init__(
         self,
         image_size: int | Sequence[int],
-        label_size: int,
         channels: int = 64,
         layers: int | None = MOST_LAYERS,
     ) -> None:
         super().__init__()
         name = "StarGAN discriminator"
-        _check_count(label_size, "label size", "discriminator")
         if layers is None:
             # Two at least: what fits the generator fits the discriminator.
             sides = check_image_size(image_size, multiple=4, minimum=4, network=name)
@@ -129,10 +127,55 @@ class Discriminator(nn.Module):
             blocks += [nn.Conv2d(size_in, size, 4, 2, 1), nn.LeakyReLU(0.01)]
             size_in, size = size, 2 * size
         self.main = nn.Sequential(*blocks)
-        # D_src and D_cls, by their names in the published weights.
+        # D_src, by its name in the published weights.
         self.conv1 = nn.Conv2d(size_in, 1, 3, padding=1, bias=False)
-        rest = (sides[0] >> layers, sides[1] >> layers)
-        self.conv2 = nn.Conv2d(size_in, label_size, rest, bias=False)
+        self.rest = (sides[0] >> layers, sides[1] >> layers)
+
+    def features(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] to what the scores are made of, ``(B, C, h, w)``."""
+        features: Tensor = self.main(image)
+        return features
+
+    def score(self, features: Tensor) -> Tensor:
+        """Features to scores ``(B, 1, h, w)``, higher is more real."""
+        score: Tensor = self.conv1(features)
+        return score
+
+    def forward(self, image: Tensor) -> Any:
+        """``(B, 3, H, W)`` to scores ``(B, 1, H / 2 ** layers, W / 2 ** layers)``."""
+        return self.score(self.features(image))
+
+    @property
+    def critic_layers(self) -> nn.Sequential:
+        """The layers from image to scores, for ``piecewise_linear_gradient``."""
+        return nn.Sequential(*self.main, self.conv1)
+
+
+class Discriminator(Critic):
+    """Image to a map of scores and label logits (table 5).
+
+    44,762,048 parameters at 128 px and label size 5.
+
+    Args:
+        label_size: label logits.
+        image_size, channels, layers: see ``Critic``.
+
+    Raises:
+        UserError: a size that the strides do not divide, or no labels.
+    """
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int],
+        label_size: int,
+        channels: int = 64,
+        layers: int | None = MOST_LAYERS,
+    ) -> None:
+        _check_count(label_size, "label size", "discriminator")
+        super().__init__(image_size, channels, layers)
+        # D_cls, by its name in the published weights.
+        size = self.conv1.in_channels
+        self.conv2 = nn.Conv2d(size, label_size, self.rest, bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Judge.
@@ -144,13 +187,8 @@ class Discriminator(nn.Module):
             Scores ``(B, 1, H / 2 ** layers, W / 2 ** layers)``, higher is more real; label logits
             ``(B, label_size)``.
         """
-        features = self.main(image)
-        return self.conv1(features), self.conv2(features).flatten(1)
-
-    @property
-    def critic_layers(self) -> nn.Sequential:
-        """The layers from image to scores, for ``piecewise_linear_gradient``."""
-        return nn.Sequential(*self.main, self.conv1)
+        features = self.features(image)
+        return self.score(features), self.conv2(features).flatten(1)
 
 
 def _instance_norm(channels: int) -> nn.InstanceNorm2d:

@@ -16,6 +16,7 @@ from stargan.errors import UserError
 from stargan.evaluation.figures import certainty
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, Records, change, rounded
+from stargan.export import possible
 from stargan.judges import cam
 from stargan.judges.judge import Judge
 from stargan.reports.evaluation import Pictures
@@ -136,10 +137,15 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     dataset = torch.full((len(image),), test.index)
     own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
+        joint = translate.labels.expand(target, test.index)
+        can = possible(translate, own, joint)
+        if not (can & (joint != own).any(1)).any():
+            continue
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
-        joint = translate.labels.expand(target, test.index)
-        shown.append(translate(image, own, joint, dataset).float().cpu())
+        made = image.clone()
+        made[can] = translate(image[can], own[can], joint[can], dataset[can]).float().cpu()
+        shown.append(made)
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))
     ]

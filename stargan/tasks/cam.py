@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 from stargan import imaging
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
+from stargan.evaluation.origin import evaluation_data
+from stargan.inference.names import output_names
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
 from stargan.progress import Progress
-from stargan.tasks.evaluate import evaluation_data
-from stargan.tasks.translate import output_names
 from stargan.writing import write_whole
 
 SHEET = "contact_sheet.png"

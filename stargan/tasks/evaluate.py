@@ -13,16 +13,13 @@ from rich.console import Console
 from stargan import __version__
 from stargan.building import Packages
 from stargan.data.datamodule import DataModule
-from stargan.data.drawn.faces import is_drawn
 from stargan.errors import Plain, UserError
 from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
-from stargan.evaluation.origin import run_folder
+from stargan.evaluation.origin import evaluation_data, own_judge, run_folder
 from stargan.export import Model, find_device, open_model, untrained
-from stargan.export.parts import find
-from stargan.judges.drawn import judge_of_faces
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
 from stargan.progress import Progress
@@ -35,7 +32,6 @@ from stargan.reports.evaluation import (
 )
 from stargan.reports.what_changed import pictures
 from stargan.training.metrics_log import read_terms
-from stargan.training.run import build_data
 
 PARTS = "parts"
 
@@ -179,55 +175,6 @@ def run_terms(path: Path) -> list[dict[str, float]]:
     return read_terms(csv) if csv is not None and csv.is_file() else []
 
 
-def evaluation_data(settings: Plain, model: Model | Judge) -> DataModule:
-    """The data of a configuration in the sizes and labels of a model, set up.
-
-    Raises:
-        UserError: a folder that is missing or not given.
-    """
-    plain = {**settings, "image_size": list(model.size), "limit": None, "balance": False}
-    for name in plain["use"]:
-        dataset = dict(plain[name])
-        if "size" in dataset:
-            dataset["size"] = list(model.size)
-        if dataset.get("root", "") is None:
-            key = f"data.{name}.root" if len(plain["use"]) > 1 else "data.root"
-            raise UserError(f"where are the images of '{name}'? Add {key}=FOLDER.")
-        by_name = [s for s in model.labels.spaces if s.name == name]
-        lone = by_name or (list(model.labels.spaces) if len(model.labels.spaces) == 1 else [])
-        if "labels" not in dataset:
-            pass  # data=images: has none to choose from
-        elif lone and not lone[0].categorical:
-            dataset["labels"] = list(lone[0].names)
-        elif lone:
-            dataset["labels"] = None  # Classes are matched by name, those that are missing said.
-        plain[name] = dataset
-    data = build_data({"data": plain, "seed": 0})
-    data.setup()
-    return data
-
-
-def own_judge(
-    data: DataModule, name: str, settings: Plain, device: torch.device, console: Console
-) -> tuple[Judge, str]:
-    """The judge of a dataset of embedded faces, trained once and kept.
-
-    Raises:
-        UserError: other images, which need a judge that the user has trained.
-    """
-    train = data.train[name].images
-    if not is_drawn(train):
-        known = name if name in ("celeba", "rafd", "joint") else "celeba"
-        raise UserError(
-            f"evaluating translations of '{name}' needs a judge that knows its labels: train one, "
-            f"stargan train experiment={known}_classifier data.root=FOLDER run_dir=JUDGE, and add "
-            "judge=JUDGE."
-        )
-    judge = judge_of_faces(data, name, settings, console)
-    judge.network.to(device)
-    return judge, f"small classifier, trained on {len(train):,} drawn faces"
-
-
 def evaluate_source(
     subject: Subject,
     test: TestSet,
@@ -247,7 +194,7 @@ def evaluate_source(
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
     own = {
         **measured,
-        "model": identity.of_file(find(subject.path, "translator")),
+        "model": identity.of_model(subject.path),
         "model_labels": model.labels.to_plain(),
         "distance": tools.distance_name,
         "lpips": identity.of_file(config["lpips"]) if config["lpips"] else None,
@@ -262,7 +209,10 @@ def evaluate_source(
             progress.advance,
         )
     if not records.fake:
-        raise UserError(f"no image of '{test.name}' can be translated: all have every label.")
+        raise UserError(
+            f"no image of '{test.name}' can be translated: all have every label that "
+            f"{subject.name} can give."
+        )
     found = figures(records, test, relative=tools.distance is None)
     distance = tools.distance_name
     if tools.distance is None:

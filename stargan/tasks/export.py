@@ -18,7 +18,6 @@ from stargan.export import (
     find_device,
     hub,
     open_model,
-    open_parts,
     refuse_untrained,
     save_export,
 )
@@ -27,7 +26,7 @@ from stargan.export.folder import save_folder
 from stargan.export.graph import PRECISIONS
 from stargan.export.official import read_official, write_official
 from stargan.export.onnx import save_onnx
-from stargan.export.opening import as_model
+from stargan.export.opening import as_model, open_translator
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
 from stargan.inference.translator import Translator
@@ -66,7 +65,7 @@ def main(config: Mapping[str, Any]) -> None:
         raise UserError(f"tolerance={tolerance} is no number from 0 on.")
     device = find_device(config["device"])
     trust = config.get("trust") or ()
-    parts = open_parts(config["model"], "translator", trust)
+    parts = open_translator(config["model"], trust)
     refuse_untrained(parts.training, str(config["model"]), config.get("force", False))
     if not config["classifier"]:
         parts = parts.without("read")

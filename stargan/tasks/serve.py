@@ -12,7 +12,7 @@ from typing import Any
 from stargan.errors import UserError
 from stargan.export import refuse_untrained
 from stargan.inference.translator import Translator
-from stargan.judges.judge import open_judge
+from stargan.judges.judge import Reader, open_judge
 from stargan.web.limits import Limits
 from stargan.web.server import PageServer, require_gradio
 from stargan.web.studio import Studio, titles
@@ -60,8 +60,31 @@ def _studio(cfg: Mapping[str, Any]) -> Studio:
     for title, path in zip(titles(paths), paths, strict=True):
         refuse_untrained(models[title].model.training, path, cfg.get("force", False))
     judge = open_judge(cfg["judge"], cfg["device"], trust) if cfg["judge"] else None
+    for title, translator in models.items():
+        if judge is not None and translator.model.reader is None:
+            with suppress(UserError):  # It may know some of the labels only.
+                translator.model.reader = Reader(judge, translator.spaces)
+        check_reading(title, translator)
     examples = Path(cfg["examples"]).expanduser() if cfg["examples"] else None
     return Studio(models, judge, examples)
+
+
+def check_reading(title: str, translator: Translator) -> None:
+    """Refuse a model whose networks are chosen by a photo's own labels, which nobody reads.
+
+    Raises:
+        UserError: names the model.
+    """
+    model = translator.model
+    if model.reader is None and not model.rule.graded:
+        needed = [
+            n for i in range(len(model.labels.spaces)) for n in sorted(model.rule.compared(i))
+        ]
+        if needed:
+            raise UserError(
+                f"'{title}' has a network for each change and cannot read a photo's own labels, by "
+                f"which they are chosen: add judge=, a classifier of {', '.join(needed)}."
+            )
 
 
 def _end(number: int, frame: FrameType | None) -> None:

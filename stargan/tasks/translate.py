@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +14,10 @@ from rich.console import Console
 from stargan import building, imaging
 from stargan.errors import UserError
 from stargan.export import refuse_untrained
+from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
-from stargan.judges.judge import Judge, open_judge
+from stargan.judges.judge import Judge, Reader, open_judge
 from stargan.labels import parse_edits
 from stargan.progress import Progress
 from stargan.reports.what_changed import changed_sheet
@@ -32,29 +30,41 @@ SHEET_ROWS = 64
 def translate(cfg: Mapping[str, Any]) -> None:
     """Translate images and write ``<stem>_<edits>.png`` for each, and ``contact_sheet.png``.
 
+    With ``like=PHOTO`` they are called ``<stem>_like-<its stem>.png``.
+
     Args:
         cfg: ``model`` (run folder, ``.ckpt``, ``.safetensors``), ``input`` (image or folder),
-            ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn), ``output``
-            (folder); optional ``labels`` known of the input (``Male=1``), ``batch_size`` (16),
-            ``device`` (``auto``), ``contact_sheet`` (true), ``scale`` of the sheet's tiles,
+            ``to`` (``Blond_Hair,Young=0``, or ``all`` for each label in turn) or ``like`` (a photo
+            whose labels are wanted), ``output`` (folder); optional ``labels`` known of the input
+            (``Male=1``), ``batch_size`` (16), ``device`` (``auto``), ``contact_sheet`` (true),
+            ``scale`` of the sheet's tiles,
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
-            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks; ``trust``,
-            packages whose networks the files may name; ``force``: also with a model that was
-            never trained.
+            for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (a judge that is
+            given also reads the labels of ``like``, and the photos' own where the model reads
+            none); ``trust``, packages whose networks the files may name; ``force``: also with a
+            model that was never trained.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
     """
-    for key in ("model", "input", "to", "output"):
+    for key in ("model", "input", "output"):
         if cfg.get(key) in (None, "", [], {}):
             raise UserError(f"{key}= is missing: stargan translate needs model, input, to, output.")
+    given = [key for key in ("to", "like") if cfg.get(key) not in (None, "", [], {})]
+    if len(given) != 1:
+        both = "to= and like= both say" if given else "to= is missing, or like=: they say"
+        raise UserError(
+            f"{both} what to change: to=Blond_Hair,Young=0 names labels, like=PHOTO takes those of "
+            "a photo, give one of them."
+        )
     on_error = cfg.get("on_error", "skip")
     if on_error not in ("skip", "raise"):
         raise UserError(f"on_error={on_error} is unknown: choose skip or raise.")
     scale = cfg.get("scale")
     if scale is not None and (not isinstance(scale, (int, float)) or not 0 < scale <= 16):
         raise UserError(f"scale={scale} must be a number above 0, at most 16.")
-    wish = None if cfg["to"] == "all" else _labels(cfg["to"])
+    liked = Path(cfg["like"]).expanduser() if given == ["like"] else None
+    wish = None if liked is not None or cfg["to"] == "all" else _labels(cfg["to"])
     known = _labels(cfg["labels"]) if cfg.get("labels") else None
     files = imaging.image_files(cfg["input"])
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
@@ -66,10 +76,22 @@ def translate(cfg: Mapping[str, Any]) -> None:
         trust=cfg.get("trust") or (),
     )
     refuse_untrained(translator.model.training, str(cfg["model"]), cfg.get("force", False))
-    captions = list(translator.labels) if wish is None else [_caption(wish)]
+    if cfg.get("judge") and translator.model.reader is None:
+        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
+        translator.model.reader = Reader(judge, translator.spaces)
+    extra: list[Image.Image] = []
+    caption = ""
+    if liked is not None:
+        extra = [translator.prepare(imaging.open_image(liked))]
+        wish = _labels_like(cfg, translator, extra[0])
+        caption = f"like {liked.stem}"
+        print(f"{liked.name} is read as: {_shown(wish)}")
+    elif wish is not None:
+        caption = _caption(wish)
+    captions = list(translator.changeable) if wish is None else [caption]
     looks: list[list[Look]] = []
     if cfg.get("cam"):
-        one = _looks(cfg, translator, translator.labels if wish is None else wish)
+        one = _looks(cfg, translator, translator.changeable if wish is None else wish)
         looks = [[look] for look in one] if wish is None else [one]
     names = output_names(files, captions, taken=[SHEET])
     taken = {p.resolve() for p in files}
@@ -98,7 +120,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
                 if looks:
                     _save_maps(photos[i], outputs, names[i], looks, output)
                 if cfg.get("contact_sheet", True) and len(rows) < SHEET_ROWS:
-                    rows.append([photos[i], *outputs])
+                    rows.append([photos[i], *extra, *outputs])
                     titles.append(files[i].name)
             progress.advance(len(places))
 
@@ -110,6 +132,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         )
     if rows:
         heads = captions if wish is not None else _row_captions(translator)
+        heads = [liked.stem, *heads] if liked is not None else heads
         sheet = imaging.grid(rows, ["input", *heads], titles, scale)
         imaging.save_png(sheet, output / SHEET)
     print(f"wrote {done * len(captions)} images of {done} inputs to {output}")
@@ -122,6 +145,30 @@ def translate(cfg: Mapping[str, Any]) -> None:
 
 
 main = translate
+
+
+def _labels_like(
+    cfg: Mapping[str, Any], translator: Translator, photo: Image.Image
+) -> dict[str, float]:
+    """The labels of a photo, read by the judge where one is given, else by the model."""
+    if cfg.get("judge"):
+        judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
+        found: dict[str, float] = translator.labels_of(photo, judge)
+        return found
+    try:
+        found = translator.labels_of(photo)
+    except UserError as error:
+        raise UserError(
+            "like= needs a model that reads labels, and this one was exported without a "
+            "classifier: add judge=RUN_OR_FILE of a classifier of its labels, or name them in to=."
+        ) from error
+    return found
+
+
+def _shown(labels: Mapping[str, float]) -> str:
+    """The labels that are set, and how many are not."""
+    there = [name for name, value in labels.items() if value]
+    return ", ".join(there) if there else f"none of {', '.join(labels)}"
 
 
 @dataclass(frozen=True)
@@ -172,7 +219,7 @@ def _drawn_judges(
     """
     # Data sets and Lightning, which translating alone does not need.
     from stargan.evaluation.held_out import meet
-    from stargan.tasks.evaluate import evaluation_data, own_judge
+    from stargan.evaluation.origin import evaluation_data, own_judge
 
     settings = translator.model.training.get("data")
     if not isinstance(settings, dict) or any("root" in settings[n] for n in settings["use"]):
@@ -220,10 +267,11 @@ def _translated(
 
 def _row_captions(translator: Translator) -> list[str]:
     """What became of each label in the row of every label: chosen in its group, or flipped."""
-    groups = [space.group_of(name) for space in translator.spaces.spaces for name in space.names]
+    places = [translator.spaces.locate(name) for name in translator.changeable]
+    groups = [translator.spaces.spaces[i].group_of(inner) for i, inner in places]
     return [
         name if len(group) > 1 else f"{name} flipped"
-        for name, group in zip(translator.labels, groups, strict=True)
+        for name, group in zip(translator.changeable, groups, strict=True)
     ]
 
 
@@ -256,52 +304,3 @@ def _output_folder(path: str | Path, dataset: Path) -> Path:
 
 def _caption(wish: Mapping[str, float]) -> str:
     return ", ".join(n if v == 1 else f"{n}={v:g}" for n, v in wish.items())
-
-
-def output_names(
-    files: Sequence[Path], captions: Sequence[str], taken: Iterable[str] = ()
-) -> list[list[str]]:
-    """File names ``<stem>_<edits>.png``, safe on every system and all different.
-
-    Files of one stem (``a.jpg``, ``a.png``) keep their extension (``a_jpg_Male.png``); whatever
-    still collides is numbered. Compared without case, for file systems that ignore it.
-
-    Args:
-        files: the inputs.
-        captions: one for each output of an input.
-        taken: names that may not be used.
-
-    Returns:
-        For each file a name for each caption.
-    """
-    stems = Counter(p.stem.casefold() for p in files)
-    tags = [_safe(caption.replace(", ", "_").replace("=", "-")) for caption in captions]
-    used = {name.casefold() for name in taken}
-    names = []
-    for file in files:
-        stem = file.stem
-        if stems[stem.casefold()] > 1:
-            stem += "_" + file.suffix[1:].lower()
-        row = []
-        for tag in tags:
-            name = base = f"{_short(stem)}_{tag}"
-            count = 1
-            while f"{name}.png".casefold() in used:
-                count += 1
-                name = f"{base}_{count}"
-            used.add(f"{name}.png".casefold())
-            row.append(f"{name}.png")
-        names.append(row)
-    return names
-
-
-def _safe(text: str) -> str:
-    return _short(re.sub(r"[^\w.+-]+", "-", text))
-
-
-def _short(text: str) -> str:
-    """At most 80 characters; a long text keeps its beginning and gets a fingerprint."""
-    if len(text.encode()) <= 80:
-        return text
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return text.encode()[:70].decode(errors="ignore") + "-" + fingerprint

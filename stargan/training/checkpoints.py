@@ -85,6 +85,7 @@ class Resume(pl.Callback):
         assert isinstance(module, Engine)
         module.load_state_dict(self.checkpoint["state_dict"])
         module.restore(self.checkpoint["stargan"])
+        module.restore_process(self.checkpoint.get("processes", []))
         saved = self.checkpoint["optimizer_states"]
         for optimizer, state in zip(trainer.optimizers, saved, strict=True):
             optimizer.load_state_dict(state)

@@ -9,7 +9,7 @@ know the passes that are no ``forward`` (gradient penalties).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +75,8 @@ def average_gradients(parameters: Iterable[Tensor], statistics: Sequence[Tensor]
         statistics: see ``running_statistics``.
     """
     tensors = [p.grad for p in parameters if p.grad is not None] + list(statistics)
+    if not tensors:
+        return
     flat = torch.cat([t.detach().flatten().float() for t in tensors])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
@@ -93,6 +95,19 @@ def running_statistics(module: nn.Module) -> list[Tensor]:
         for tensor in (layer.running_mean, layer.running_var)
         if tensor is not None
     ]
+
+
+def of_all_processes(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Tensors that each process has of its own, by process; copies on the CPU. All call it."""
+    found: list[dict[str, Tensor]] = [{} for _ in range(world_size())]
+    for name, tensor in tensors.items():
+        all_of_it = [tensor.detach()]
+        if len(found) > 1:
+            all_of_it = [torch.empty_like(tensor) for _ in found]
+            dist.all_gather(all_of_it, tensor.detach().contiguous())
+        for process, one in zip(found, all_of_it, strict=True):
+            process[name] = one.to("cpu", copy=True)
+    return found
 
 
 def hear(stop: bool, seconds: float, rank: int, device: torch.device) -> tuple[bool, float]:

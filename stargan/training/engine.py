@@ -11,8 +11,9 @@ schedules, checkpoints, logs and the length of a run look at.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,12 +27,19 @@ from stargan.errors import UserError
 from stargan.methods.base import Method
 from stargan.methods.phases import Phase, Shared, Terms, Update
 from stargan.networks.averaging import update_average
-from stargan.training.distributed import average_gradients, running_statistics, world_size
+from stargan.training.distributed import (
+    average_gradients,
+    of_all_processes,
+    running_statistics,
+    world_size,
+)
 from stargan.training.schedules import check_schedule, lr_factor
 
+log = logging.getLogger(__name__)
+
 STATE = (
-    *("step", "phase_number", "phase_step", "counts", "seconds", "lr_scale", "rollbacks"),
-    "max_steps",
+    *("step", "phase_number", "phase_step", "phase_began", "counts", "seconds", "lr_scale"),
+    *("rollbacks", "max_steps"),
 )
 """What a checkpoint remembers of the engine; plain data."""
 
@@ -52,6 +60,7 @@ class Engine(pl.LightningModule):
         counts: steps that each group has made.
         phase_number, phase_step: which phase it is, and the steps made in it.
         steps_in: steps made in each phase, by its name.
+        phase_began: ``clock`` at its beginning.
         seconds: of training, those before a resume included.
         clock: ``seconds`` of the first process as all have last heard it.
         terms: raw terms of the last step.
@@ -83,7 +92,7 @@ class Engine(pl.LightningModule):
         self.step = self.phase_number = self.phase_step = 0
         self.counts = dict.fromkeys(self.groups, 0)
         self.steps_in = {phase.name: 0 for phase in self.phases}
-        self.seconds = self.clock = 0.0
+        self.seconds = self.clock = self.phase_began = 0.0
         self.began: float | None = None
         self.terms: Terms = {}
         self.stepped: tuple[str, ...] = ()
@@ -117,6 +126,7 @@ class Engine(pl.LightningModule):
         """All updates of the phase that are due."""
         self.enter_phase()
         phase = self.phase
+        self.set_modes(phase)
         due = [u for u in phase.updates if (self.phase_step + 1) % u.every == 0]
         shared: Shared = {}
         if phase.shared is not None:
@@ -129,7 +139,9 @@ class Engine(pl.LightningModule):
         factor = self.schedule_factor()
         for update in due:
             mine = shared if update.group == phase.shared_by else detached
-            terms |= self.make(update, batch, mine, factor)
+            terms |= self.make(update, batch, mine, factor, last=update is due[-1])
+        if not due and world_size() > 1:
+            average_gradients((), running_statistics(self.method))
         self.terms = {name: term.detach() for name, term in terms.items()}
         self.stepped = tuple(u.group for u in due)
         now = time.perf_counter()
@@ -139,8 +151,15 @@ class Engine(pl.LightningModule):
         self.phase_step += 1
         self.steps_in[phase.name] += 1
 
-    def make(self, update: Update, batch: Batch, shared: Shared, factor: float) -> Terms:
-        """One optimizer step of one group."""
+    def make(
+        self, update: Update, batch: Batch, shared: Shared, factor: float, last: bool
+    ) -> Terms:
+        """One optimizer step of one group.
+
+        Args:
+            factor: of the schedule.
+            last: whether it is the last one of this training step.
+        """
         group, count = self.groups[update.group], self.counts[update.group]
         optimizer = self.optimizer_of(update.group)
         lr = group.lr * factor if update.lr is None else update.lr
@@ -154,7 +173,9 @@ class Engine(pl.LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss)
         if world_size() > 1:
-            average_gradients(self.parameters_of(update.group), running_statistics(self.method))
+            # Statistics are in the graph of what updates share: not before its last use.
+            statistics = running_statistics(self.method) if last else []
+            average_gradients(self.parameters_of(update.group), statistics)
         optimizer.step()
         for average in group.averages:
             kept, network = getattr(self.method, average.kept), getattr(self.method, average.of)
@@ -201,11 +222,37 @@ class Engine(pl.LightningModule):
                 return
             steps = self.max_steps if until.steps is None else until.steps
             steps = min(steps, int(until.share * self.max_steps))
-            late = until.share < 1 and self.time_used >= until.share
+            used = self.clock - self.phase_began
+            late = self.max_seconds and until.share < 1 and used >= until.share * self.max_seconds
             if self.phase_step < steps and not late:
                 return
             self.phase_number += 1
             self.phase_step = 0
+            self.phase_began = self.clock
+
+    def set_modes(self, phase: Phase) -> None:
+        """Networks in training mode, but for those that the phase wants in evaluation mode."""
+        for name, network in self.method.named_children():
+            training = name not in phase.evaluating
+            if network.training != training:
+                network.train(training)
+
+    def untrained(self, names: Iterable[str]) -> list[str]:
+        """Those of the exported networks that no step has moved yet, by their exported names."""
+        attributes = self.method.prefixes()
+        moved = {
+            attribute
+            for name, group in self.groups.items()
+            if self.counts[name]
+            for attribute in (*group.networks, *(a.kept for a in group.averages))
+        }
+        return [name for name in names if attributes[name] not in moved]
+
+    @property
+    def translates(self) -> bool:
+        """Whether all networks that make a translation have been trained."""
+        rule = self.method.roles().get("translate")
+        return rule is not None and not self.untrained(rule["networks"])
 
     # Optimizers ---------------------------------------------------------------------------------
 
@@ -263,23 +310,42 @@ class Engine(pl.LightningModule):
             "tensors": self.method.prefixes(),
         }
         checkpoint["stargan"] = self.state()
+        kept = self.method.per_process()
+        if kept:
+            checkpoint["processes"] = of_all_processes(kept)
+
+    def restore_process(self, processes: list[dict[str, Tensor]]) -> None:
+        """Put back what each process has of its own, see ``Method.per_process``.
+
+        Where the run goes on with another number of processes, process ``k`` takes what the
+        ``k``-th had, from the beginning again where there are more.
+        """
+        mine = self.method.per_process()
+        if not mine or not processes:
+            return
+        count = self.trainer.world_size
+        if len(processes) != count and self.global_rank == 0:
+            words = "some go on from the same" if len(processes) < count else "the others' are lost"
+            log.warning(
+                "the run was saved by %d processes and goes on with %d, each of which has %s of "
+                "its own: %s, and it is no longer the same run.",
+                len(processes),
+                count,
+                ", ".join(dict.fromkeys(name.partition(".")[0] for name in mine)),
+                words,
+            )
+        saved = processes[self.global_rank % len(processes)]
+        for name, tensor in mine.items():
+            tensor.copy_(saved[name])
 
     def facts(self) -> dict[str, Any]:
         """What training has done, for the description of the model."""
         found: dict[str, Any] = {"steps": self.step, "counts": dict(self.counts)}
         if len(self.phases) > 1:
             found["phases"] = dict(self.steps_in)
-        if names := self.untrained():
+        if names := self.untrained(self.method.prefixes()):
             found["untrained"] = names
         return found
-
-    def untrained(self) -> list[str]:
-        """The exported networks that no step has moved."""
-        moved: dict[str, int] = {}
-        for name, group in self.groups.items():
-            for attribute in (*group.networks, *(average.kept for average in group.averages)):
-                moved[attribute] = moved.get(attribute, 0) + self.counts[name]
-        return [name for name, held in self.method.prefixes().items() if moved.get(held) == 0]
 
     def state(self) -> dict[str, Any]:
         """See ``STATE``."""
@@ -292,6 +358,8 @@ class Engine(pl.LightningModule):
         Raises:
             UserError: the state of another version of the program.
         """
+        # Written before phases knew when they began: the only one with an end began with the run.
+        state = {"phase_began": 0.0, **state}
         missing = [name for name in STATE if name not in state]
         if missing or set(state["counts"]) != set(self.groups):
             raise UserError(
@@ -320,13 +388,16 @@ def check_phases(method: Method, groups: dict[str, Any], phases: tuple[Phase, ..
         for attribute in (*group.networks, *averaged):
             if not isinstance(getattr(method, attribute, None), nn.Module):
                 raise ValueError(f"group {name}: {attribute} is no network of the method.")
+    for phase in phases:
+        for attribute in phase.evaluating:
+            if not isinstance(getattr(method, attribute, None), nn.Module):
+                raise ValueError(f"phase {phase.name}: {attribute} is no network of the method.")
     if not phases:
         raise ValueError("the method has no phase.")
     for phase in phases:
-        owner = [phase.shared_by] if phase.shared_by else []
-        unknown = [
-            name for name in (*(u.group for u in phase.updates), *owner) if name not in groups
-        ]
+        named = [update.group for update in phase.updates]
+        named += [phase.shared_by] if phase.shared_by else []
+        unknown = [name for name in named if name not in groups]
         if unknown:
             raise ValueError(f"phase {phase.name}: {unknown[0]} is no group of the method.")
         for update in phase.updates:

@@ -199,7 +199,7 @@ def run_length(config: Plain, data: DataModule) -> int:
 
 def build_method(config: Plain, data: DataModule) -> Method:
     """The method of a configuration, its sizes taken from the data."""
-    of_the_run = ("schedule", "precision", "max_steps")
+    of_the_run = ("schedule", "precision", "max_steps", "batch_size", "settings")
     settings = {k: v for k, v in config["method"].items() if k not in of_the_run}
     if config["resume"]:
         # What it started from may be gone: the checkpoint has all that it learned.
@@ -214,6 +214,7 @@ def build_method(config: Plain, data: DataModule) -> Method:
                 "channels": data.channels,
             },
             "seed": int(config["seed"]),
+            "trust": config.get("trust") or (),
             "training": {
                 "experiment": config["name"],
                 "version": __version__,
@@ -385,7 +386,9 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     for callback in chosen:
         callback.finish(path, cut_short)
     networks = ", ".join(
-        str(value["_target_"]) for value in config["method"].values() if isinstance(value, dict)
+        str(value["_target_"])
+        for value in config["method"].values()
+        if isinstance(value, dict) and "_target_" in value
     )
     facts = {
         "name": config["name"],
@@ -397,7 +400,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     }
     if len(engine.phases) > 1:
         facts["phases"] = ", ".join(f"{name} {n:,} steps" for name, n in engine.steps_in.items())
-    never = engine.untrained()
+    never = engine.untrained(engine.method.prefixes())
     if never:
         facts["untrained"] = (
             f"no step of {', '.join(never)} was made: {path.name} would only give noise; go on "

@@ -14,7 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stargan.training.distributed import hear, wait_for_all, world_size
+from stargan.training.distributed import hear, running_statistics, wait_for_all, world_size
 from stargan.training.engine import Engine
 from stargan.writing import whole
 
@@ -72,24 +72,28 @@ class Checkpoints(pl.Callback):
         write_checkpoint(trainer, last)
         if trainer.is_global_zero and self.keep and numbered:
             link_or_copy(last, self.folder / f"step_{module.step:08d}.ckpt")
-            old = sorted(self.folder.glob("step_*.ckpt"))
-            for path in old[: -self.keep]:
+            for path in list(self.numbered().values())[: -self.keep]:
                 path.unlink()
         self.saved_step = module.step
-
-    def keep_last_as(self, path: Path) -> None:
-        """A second name for ``last.ckpt``, in place of what had that name."""
-        with whole(path) as part:
-            link_or_copy(self.folder / "last.ckpt", part)
 
     def go_back(self, checkpoint: dict[str, Any], name: str) -> None:
         """Make a changed checkpoint the last one and the one of a name; later ones go."""
         with whole(self.folder / "last.ckpt") as part:
             torch.save(checkpoint, part)
-        self.keep_last_as(self.folder / name)
-        for path in self.folder.glob("step_*.ckpt"):
-            if int(path.stem.removeprefix("step_")) > checkpoint["stargan"]["step"]:
+        self.keep_as(self.folder / "last.ckpt", self.folder / name)
+        for step, path in self.numbered().items():
+            if step > checkpoint["stargan"]["step"]:
                 path.unlink()
+
+    def numbered(self) -> dict[int, Path]:
+        """The step files that are kept, by step."""
+        paths = sorted(self.folder.glob("step_*.ckpt"))
+        return {int(path.stem.removeprefix("step_")): path for path in paths}
+
+    def keep_as(self, path: Path, name: Path) -> None:
+        """A second name for a checkpoint, in place of what had that name."""
+        with whole(name) as part:
+            link_or_copy(path, part)
 
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
@@ -171,12 +175,14 @@ class StopCleanly(pl.Callback):
 
 
 class RanksAgree(pl.Callback):
-    """Says at the end how far the weights of the processes are apart: 0 if all went well."""
+    """Says at the end how far the weights of the processes are apart, running statistics of batch
+    norm included: 0 if all went well."""
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.world_size == 1:
             return
-        weights = torch.cat([p.detach().flatten().float() for p in module.parameters()])
+        tensors = [*module.parameters(), *running_statistics(module)]
+        weights = torch.cat([t.detach().flatten().float() for t in tensors])
         gathered = module.all_gather(weights)
         assert isinstance(gathered, torch.Tensor)
         spread = float((gathered - weights).abs().max())

@@ -65,7 +65,12 @@ def readable(name: str) -> str:
     return words[:1].upper() + words[1:].lower() if words.replace(" ", "").isalpha() else words
 
 
-def controls_of(spaces: JointLabelSpace, labels: Sequence[str], reads: bool) -> list[Control]:
+def controls_of(
+    spaces: JointLabelSpace,
+    labels: Sequence[str],
+    reads: bool,
+    changeable: Sequence[str] | None = None,
+) -> list[Control]:
     """The controls of a model, in the order of its labels.
 
     Args:
@@ -73,11 +78,15 @@ def controls_of(spaces: JointLabelSpace, labels: Sequence[str], reads: bool) -> 
         labels: their names as edits use them, ``Translator.labels``.
         reads: whether the model can read a photo's own labels. If not, "keep" means something
             only where one choice settles the whole space (a categorical one).
+        changeable: those of ``labels`` that the model can change; None: all.
     """
     found = []
     for i, (space, part) in enumerate(zip(spaces.spaces, spaces.slices, strict=True)):
         outer = dict(zip(space.names, labels[part], strict=True))
         groups = dict.fromkeys(space.group_of(name) for name in space.names)
+        if changeable is not None:
+            left = (tuple(n for n in g if outer[n] in changeable) for g in groups)
+            groups = dict.fromkeys(group for group in left if group)
         for number, group in enumerate(groups):
             title, options = _words(group)
             if space.categorical:

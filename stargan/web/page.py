@@ -389,7 +389,7 @@ class Page:
 
     def _labels(self) -> dict[str, list[str]]:
         """The models of this page, each with the labels it can change."""
-        return {model.title: list(model.translator.labels) for model in self.studio.models}
+        return {model.title: list(model.translator.changeable) for model in self.studio.models}
 
     # What is shown.
 

@@ -50,7 +50,20 @@ class ServedModel:
     @cached_property
     def controls(self) -> list[Control]:
         """What can be set."""
-        return controls_of(self.translator.spaces, self.translator.labels, self.reads)
+        spaces, labels = self.translator.spaces, self.translator.labels
+        return controls_of(spaces, labels, self.reads, self.translator.changeable)
+
+    def able(self, own: Mapping[str, bool] | None, edits: Mapping[str, float]) -> bool:
+        """Whether the model has a network for these edits of a photo of these labels."""
+        if own is None:
+            return True
+        spaces = self.translator.spaces
+        given = torch.tensor([float(own[name]) for name in self.translator.labels])
+        for i, inner in spaces.split_edits(edits):
+            label = spaces.expand(given[spaces.slices[i]], i)[None]
+            if not bool(self.translator.model.can(label, spaces.edit(label, i, inner)).all()):
+                return False
+        return True
 
     def see(self, photo: Image.Image) -> Seen:
         """A photo as this model sees it."""
@@ -63,7 +76,7 @@ class ServedModel:
 
     def known(self, edits: Mapping[str, float]) -> dict[str, float]:
         """Those edits whose labels this model has."""
-        return {name: value for name, value in edits.items() if name in self.translator.labels}
+        return {name: value for name, value in edits.items() if name in self.translator.changeable}
 
     def translate(self, seen: Seen, edits: Mapping[str, float]) -> Tensor:
         """``(3, H, W)``: the photo with these edits; the photo itself without any."""
@@ -80,6 +93,8 @@ class ServedModel:
         tiles = []
         for name, picture in self.translator.all(seen.photo, known):
             flipped = seen.own is not None and seen.own[name] and not self._in_group(name)
+            if not self.able(seen.own, {name: 0.0 if flipped else 1.0}):
+                continue
             words = f"Not {readable(name).lower()}" if flipped else readable(name)
             tiles.append(pictures.button_tile(pictures.to_pil(picture), words, name))
         row = pictures.strip(tiles, "Every label", "Press one to look closer.")
@@ -132,10 +147,11 @@ class Studio:
     def first_edit(self, visit: Visit, index: int) -> dict[str, float]:
         """An edit to begin with: the first label that the photo does not have."""
         own = visit.seen[index].own
-        names = self.models[index].translator.labels
+        model = self.models[index]
         if own is None:
             return {}
-        return next(({name: 1.0} for name in names if not own[name]), {})
+        ones = ({name: 1.0} for name in model.translator.changeable if not own[name])
+        return next((edit for edit in ones if model.able(own, edit)), {})
 
     def compare(self, visit: Visit, edits: Mapping[str, float]) -> str:
         """The same edits by every model, side by side; nothing where there is one model."""

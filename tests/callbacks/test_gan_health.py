@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from stargan import cli
 from stargan.callbacks.gan_health import cut_log, read_log, translation_effects
 from stargan.errors import UserError
+from stargan.health import monitors as health
 from stargan.labels import JointLabelSpace
 from stargan.training import checkpoints
 from stargan.training.metrics_log import read_rows
@@ -127,6 +129,108 @@ def test_rollback_lowers_the_rates_and_gives_up_after_some(tmp_path: Path) -> No
     steady = [r["lr/G"] for r in rows if 45 < r["step"] < 80]
     assert steady
     assert all(rate == pytest.approx(3e-5) for rate in steady)
+
+
+SMALL = [
+    *("train", "experiment=folder", "method=stargan_modern", "data.image_size=32"),
+    *("data.batch_size=4", "method.n_critic=1", "method.warmup_steps=0", "schedule=constant"),
+    *("method.generator.channels=8", "method.generator.width=16", "method.generator.blocks=1"),
+    *("method.discriminator.channels=8", "method.discriminator.width=16", "log.tensorboard=false"),
+    *("trainer.accelerator=cpu", "trainer.precision=32-true", "log.every_n_steps=1"),
+    *("log.samples_every_n_steps=1000", "log.sample_rows=2", "health.grace=0", "health.patience=4"),
+]
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, run: Path, bad: set[int], at_once: bool = True) -> None:
+    """The only monitor: it finds these steps bad until the run has gone back."""
+
+    def judge(history: health.History) -> health.Opinion:
+        gone_back = any(line["event"] == "rollback" for line in read_log(run / "health.jsonl"))
+        return health.Opinion(history.rows[-1]["step"] in bad and not gone_back, "planted")
+
+    planted = dataclasses.replace(
+        health.BY_NAME["label_ignored"], judge=judge, explained_by=(), at_once=at_once
+    )
+    monkeypatch.setattr(health, "MONITORS", (planted,))
+
+
+def healthy_step(run: Path) -> int:
+    return int(checkpoints.load(run / "checkpoints" / "healthy.ckpt")["stargan"]["step"])
+
+
+def test_a_checkpoint_of_a_bad_time_never_becomes_healthy(
+    class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    plant(monkeypatch, run, {8, 9, 10}, at_once=False)
+    more = [f"data.root={class_folder}", "health.action=rollback", "checkpoint.every_n_steps=9"]
+    # Saved at 9, among bad rows; rows are clear again before the next save.
+    cli.run([*SMALL, *more, f"run_dir={run}", "trainer.max_steps=17"])
+    assert found(run) == [], "too short for a trouble"
+    assert healthy_step(run) == 0, "the beginning"
+    cli.run(["train", f"resume={run}", "trainer.max_steps=20"])
+    assert healthy_step(run) == 18
+
+
+def test_a_second_attempt_draws_other_numbers(
+    class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, again = tmp_path / "once", tmp_path / "again"
+    more = [f"data.root={class_folder}", "checkpoint.every_n_steps=2", "trainer.max_steps=8"]
+    # The rates stay, so that only the numbers differ.
+    back = ["health.action=rollback", "health.rate_factor=1.0"]
+    plant(monkeypatch, again, {6})
+    cli.run([*SMALL, *more, f"run_dir={once}"])
+    cli.run([*SMALL, *more, *back, f"run_dir={again}"])
+    assert found(again) == ["trouble", "rollback"]
+    (line,) = (x for x in read_log(again / "health.jsonl") if x["event"] == "rollback")
+    assert (line["step"], line["to_step"]) == (6, 4)
+    first, second = (read_rows(run / "metrics.csv") for run in (once, again))
+    assert [row["step"] for row in second] == list(range(1, 9))
+    for one, two in zip(first, second, strict=True):
+        assert one["lr/D"] == two["lr/D"]
+        assert (one["D/adv"] == two["D/adv"]) == (one["step"] <= 4), one["step"]
+    state = checkpoints.load(again / "checkpoints" / "last.ckpt")["stargan"]
+    assert (state["rollbacks"], state["lr_scale"]) == (1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("keep", "bad", "expected"), [(5, {5, 6}, 4), (5, {1}, 6), (0, {1, 2, 3}, 6)]
+)
+def test_a_resume_that_may_go_back_has_a_healthy_checkpoint(
+    keep: int,
+    bad: set[int],
+    expected: int,
+    class_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    plant(monkeypatch, run, bad)
+    more = [f"data.root={class_folder}", "checkpoint.every_n_steps=2", f"checkpoint.keep={keep}"]
+    cli.run([*SMALL, *more, f"run_dir={run}", "trainer.max_steps=6"])
+    assert not (run / "checkpoints" / "healthy.ckpt").exists()
+    cli.run(
+        [
+            *("train", f"resume={run}", "trainer.max_steps=7", "health.action=rollback"),
+            "checkpoint.every_n_steps=100",
+        ]
+    )
+    assert healthy_step(run) == expected
+
+
+def test_without_a_healthy_checkpoint_a_run_stops(
+    class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    plant(monkeypatch, run, set(range(1, 100)))
+    cli.run([*SMALL, f"data.root={class_folder}", f"run_dir={run}", "trainer.max_steps=4"])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(["train", f"resume={run}", "trainer.max_steps=20", "health.action=rollback"])
+    assert stop.value.code == 3
+    assert "without a healthy checkpoint" in (run / "report.md").read_text(encoding="utf-8")
+    assert checkpoints.load(run / "checkpoints" / "last.ckpt")["stargan"]["step"] == 5
+    assert not (run / "checkpoints" / "healthy.ckpt").exists()
 
 
 def test_an_unknown_action_is_refused(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_drawing_under_another_progress_bar(tmp_path: Path) -> None:
 
 DRAW = """
 import sys
-from stargan.data.synthetic_faces import SyntheticFaces
+from stargan.data.drawn.faces import SyntheticFaces
 faces = SyntheticFaces("train", "attributes", 16, 20, cache_dir=sys.argv[1])
 print(faces.load(19).tobytes().hex())
 """

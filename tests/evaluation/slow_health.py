@@ -1,6 +1,6 @@
 """The monitors as they were first written: every row looks at the whole log again.
 
-A reference that is easy to read; ``stargan.evaluation.health`` must give the same verdicts.
+A reference that is easy to read; ``stargan.health.monitors`` must give the same verdicts.
 """
 
 from __future__ import annotations

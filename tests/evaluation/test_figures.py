@@ -1,213 +1,336 @@
-"""Figures whose right value is known: equal sets, judges that guess, counts that differ."""
+"""Figures from measurements that are written down here, against a plain reading of their words."""
 
 from __future__ import annotations
 
+import itertools
 import math
-import tempfile
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from stargan.evaluation import figures as module
 from stargan.evaluation.figures import (
-    FEWEST,
-    SetFigures,
+    COMBINATIONS,
+    FIGURES,
     certainty,
     evenly,
     figures,
-    guessed_labels,
+    joint_log_probabilities,
     one_number,
+    pairwise_distance,
     right,
 )
-from stargan.evaluation.held_out import TestSet, Wish, wanted
-from stargan.evaluation.measure import Records, Table
 from stargan.labels import LabelSpace
-from stargan.reports.evaluation import (
-    ModelResult,
-    SourceResult,
-    evaluation_page,
-    figure_tables,
-    warnings,
-)
-from stargan.reports.page import Page
+from stargan.metrics.bootstrap import jackknife_interval, mean_interval
+from stargan.metrics.fid import fid, inception_score, kid
 
-SMILE = LabelSpace(("Smiling",), name="faces")
-HAIR = LabelSpace(("Black", "Blond", "Young"), [("Black", "Blond")], name="faces")
-FEATURES = 16
+HAIR = ("Black", "Blond")
+FACES = LabelSpace((*HAIR, "Male"), [HAIR], name="faces")
+MOODS = LabelSpace(("happy", "neutral", "sad"), categorical=True, name="moods")
 
 
-def markdown(page: Page) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        page.save_markdown(Path(folder) / "page.md")
-        return (Path(folder) / "page.md").read_text(encoding="utf-8")
+class Test:
+    """The part of a test set that figures look at."""
+
+    __test__ = False
+
+    def __init__(
+        self, space: LabelSpace, wishes: list[tuple[int, int]], neutral: int | None
+    ) -> None:
+        self.space, self.neutral = space, neutral
+        self.wishes = [SimpleNamespace(label=label, value=value) for label, value in wishes]
+
+    def group(self, wish: Any) -> list[int]:
+        return [self.space.index(n) for n in self.space.group_of(self.space.names[wish.label])]
+
+    def wish_name(self, wish: Any) -> str:
+        return ("" if wish.value else "not ") + self.space.names[wish.label]
 
 
-class Known(TestSet):
-    """A test set of which only the labels are asked."""
-
-    def __init__(self, space: LabelSpace) -> None:
-        self.space = space
-        self.name = space.name
+FACE_WISHES = [(0, 1), (1, 1), (2, 1), (2, 0)]
 
 
-def gaussians(space: LabelSpace, count: int, share: float, draws: torch.Generator) -> Table:
-    """Images whose features have nothing to do with their labels; the judge reads all right."""
-    label = (torch.rand(count, space.size, generator=draws) < share).float()
-    return {
-        "row": torch.arange(count),
-        "label": label,
-        "logits": 8 * label - 4,
-        "features": torch.randn(count, FEATURES, generator=draws),
-        "pixels": torch.randint(256, (count, 12), generator=draws).to(torch.uint8),
+def measured(space: LabelSpace, wishes: list[tuple[int, int]], count: int = 24) -> Any:
+    """Every image translated to every wish that it does not have; logits and features at random."""
+    draws = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draws)
+
+    label = torch.zeros(count, space.size)
+    for i in range(count):
+        if space.categorical:
+            label[i, i % 3] = 1
+        else:
+            label[i, i % 2] = 1
+            label[i, 2] = float(i % 3 == 0)
+    real = {"row": torch.arange(count), "label": label}
+    real |= {"logits": 2 * label - 1 + normal(count, space.size), "features": normal(count, 4)}
+    rows, wish, target = [], [], []
+    for i, (number, (index, value)) in itertools.product(range(count), enumerate(wishes)):
+        if label[i, index] != value:
+            rows.append(i)
+            wish.append(number)
+            target.append(space.edit(label[i], {space.names[index]: float(value)}))
+    n = len(rows)
+    wanted = torch.stack(target)
+    fake = {
+        **{"row": torch.tensor(rows), "wish": torch.tensor(wish), "target": wanted},
+        **{"label": label[rows], "logits": 2 * wanted - 1 + normal(n, space.size)},
+        **{"features": normal(n, 4) + 0.5, "distance": normal(n).abs(), "change": normal(n).abs()},
     }
+    fake["logits"][torch.rand(n, generator=draws) < 0.3] *= -1  # Read wrong on purpose.
+    fake["inside"] = torch.where(torch.arange(n) % 5 == 0, math.nan, normal(n).abs())
+    reference = {"label": label.repeat(2, 1), "features": normal(2 * count, 4)}
+    return SimpleNamespace(real=real, fake=fake, reference=reference)
 
 
-def translated(test: Known, real: Table) -> Table:
-    """What a translator gives that leaves images as they are and gets every label right."""
-    parts = []
-    for number, wish in enumerate(test.wishes):
-        rows, target = wanted(test.space, real["label"], wish)
-        parts.append(
-            {
-                **{k: real[k][rows] for k in ("row", "label", "features", "pixels")},
-                "logits": 8 * target - 4,
-                "target": target,
-                "wish": torch.full((len(rows),), number),
-                "distance": torch.zeros(len(rows)),
-                "change": torch.full((len(rows),), 0.1),
-            }
-        )
-    return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
-
-
-def measured(share: float, count: int = 1200, seed: int = 0) -> SetFigures:
-    test, draws = Known(SMILE), torch.Generator().manual_seed(seed)
-    real, train = (gaussians(SMILE, count, share, draws) for _ in range(2))
-    (found,) = figures(Records(real, translated(test, real), train), test)
+def plain_read(space: LabelSpace, logits: Tensor) -> list[int]:
+    """The labels of one row, as the words of ``LabelSpace.read`` say."""
+    found = [int(v > 0) for v in logits.tolist()]
+    for group in space.groups:
+        index = [space.index(n) for n in group]
+        best = max(index, key=lambda i: float(logits[i]))
+        for i in index:
+            found[i] = int(i == best and (space.categorical or float(logits[i]) > 0))
     return found
 
 
-@pytest.mark.parametrize("share", [0.15, 0.5, 0.85])
-def test_translations_of_the_same_distribution_score_as_real_images_do(share: float) -> None:
-    """On 15 % of the images they were 17.5 against 28.0 of the real ones, on 85 % 17.1 and 5.0."""
-    for row in measured(share).rows:
-        found = row.figures
-        one = {found[k].count for k in ("fid", "real_fid", "kid", "real_kid", "ndb", "real_ndb")}
-        assert len(one) == 1, "one number of images"
-        assert min(one) <= 0.2 * 1200 or share == 0.5
-        assert found["fid"].value == pytest.approx(found["real_fid"].value, rel=0.25)
-        assert found["fid"].low <= found["real_fid"].value <= found["fid"].high
-        assert found["kid"].low <= found["real_kid"].high
-        assert found["real_kid"].low <= found["kid"].high
-        assert found["ndb"].value == pytest.approx(found["real_ndb"].value, abs=0.25)
-        assert found["jsd"].value == pytest.approx(found["real_jsd"].value, abs=0.06)
+@pytest.mark.parametrize("intervals", [True, False])
+@pytest.mark.parametrize("relative", [True, False])
+def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
+    records, test = measured(FACES, FACE_WISHES, 200), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test, relative, intervals)  # type: ignore[arg-type]
+    assert found.title == "all images"
+    assert [row.name for row in found.rows] == ["Black", "Blond", "Male", "not Male"]
+    fake, real, reference = records.fake, records.real, records.reference
+    scale = 1.0
+    if relative:
+        pairs = itertools.combinations(real["features"].double(), 2)
+        scale = float(torch.stack([(a - b).norm() for a, b in pairs]).mean())
+    groups = 20 if intervals else 0
+    wrong_of: list[float] = []
+    for number, (row, (index, value)) in enumerate(zip(found.rows, FACE_WISHES, strict=True)):
+        use = fake["wish"] == number
+        own = [0, 1] if index < 2 else [2]
+        others = [i for i in range(3) if i not in own]
+        read = [plain_read(FACES, x) for x in fake["logits"][use]]
+        target, label = fake["target"][use].tolist(), fake["label"][use].tolist()
+        wrong = [float(any(r[i] != t[i] for i in own)) for r, t in zip(read, target, strict=True)]
+        kept = [float(all(r[i] == x[i] for i in others)) for r, x in zip(read, label, strict=True)]
+        assert 0 < sum(wrong) < len(wrong)
+        wrong_of += wrong
+        assert str(row.figures["error"]) == str(mean_interval(wrong))
+        assert str(row.figures["kept"]) == str(mean_interval(kept))
+        identity = mean_interval((fake["distance"][use] / scale).tolist())
+        assert row.figures["identity"].value == pytest.approx(identity.value)
+        assert str(row.figures["change"]) == str(mean_interval(fake["change"][use]))
+        assert str(row.figures["inside"]) == str(mean_interval(fake["inside"][use]))
+        assert row.figures["inside"].count < int(use.sum()), "an image without a region"
+        has = real["label"][:, index] == value
+        of_real = [plain_read(FACES, x) for x in real["logits"][has]]
+        truth = real["label"][has].tolist()
+        wrong = [float(any(r[i] != t[i] for i in own)) for r, t in zip(of_real, truth, strict=True)]
+        assert str(row.figures["real_error"]) == str(mean_interval(wrong))
+        trained = reference["features"][reference["label"][:, index] == value]
+        translated, photos = fake["features"][use], real["features"][has]
+        assert str(row.figures["diversity"]) == str(pairwise_distance(translated, intervals))
+        assert str(row.figures["real_diversity"]) == str(pairwise_distance(photos, intervals))
+        # One number of images for all three.
+        trained, translated, photos = one_number(trained, translated, photos)
+        assert len(trained) == len(translated) == len(photos) == row.figures["fid"].count
+        assert str(row.figures["fid"]) == str(fid(trained, translated, groups))
+        assert str(row.figures["real_fid"]) == str(fid(trained, photos, groups))
+        for key, table in (("kid", translated), ("real_kid", photos)):
+            expected = kid(trained, table, groups)
+            one = row.figures[key]
+            assert (one.value, one.count) == (1000 * expected.value, expected.count)
+            if intervals:
+                assert (one.low, one.high) == (1000 * expected.low, 1000 * expected.high)
+        assert math.isnan(row.figures["fid"].low) != intervals
+    # In all: shares over all translations, drawn by photo; the figures of sets as means of rows.
+    overall = found.overall.figures
+    assert overall["error"].value == pytest.approx(sum(wrong_of) / len(wrong_of))
+    assert overall["error"].count == len(fake["row"])
+    order = torch.cat([fake["row"][fake["wish"] == n] for n in range(4)])
+    assert str(overall["error"]) == str(mean_interval(torch.tensor(wrong_of), order))
+    asked = [int((fake["wish"] == n).sum()) for n in range(4)]
+    errors = [row.figures["real_error"].value for row in found.rows]
+    mean = sum(n * e for n, e in zip(asked, errors, strict=True)) / sum(asked)
+    assert overall["real_error"].value == pytest.approx(mean)
+    for key in ("fid", "real_fid", "kid", "real_kid", "diversity", "real_diversity"):
+        mean = sum(row.figures[key].value for row in found.rows) / 4
+        assert overall[key].value == pytest.approx(mean)
+        assert overall[key].count == sum(row.figures[key].count for row in found.rows)
+        assert math.isnan(overall[key].low)
+        assert math.isnan(overall[key].high)
+    for key, table in (("is", fake), ("real_is", real)):
+        logs = joint_log_probabilities(FACES, table["logits"])
+        assert logs is not None
+        assert str(overall[key]) == str(inception_score(evenly(logs, 200), groups))
 
 
-def test_all_together_a_perfect_model_errs_as_real_images_do() -> None:
-    """Labels of which many translations are asked for count as much on the real side."""
-    test, draws = Known(SMILE), torch.Generator().manual_seed(0)
-    real = gaussians(SMILE, 200, 0.2, draws)
-    fake = translated(test, real)
-    for table, wanted_label in ((real, real["label"]), (fake, fake["target"])):
-        # The judge never sees a smile.
-        table["logits"] = torch.where(wanted_label > 0, -4.0, -4.0)
-    (found,) = figures(Records(real, fake, {}), test)
-    error, of_real = (found.overall.figures[k].value for k in ("error", "real_error"))
-    assert error == pytest.approx(of_real)
-    assert error > 0.7, "smiles are asked of the 80 % who do not"
+def test_the_order_is_that_of_the_table_and_plain_data_has_all() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    known = [k for key, figure in FIGURES.items() for k in (key, figure.real) if k]
+    for row in (*found.rows, found.overall):
+        assert list(row.figures) == [k for k in known if k in row.figures]
+    plain = found.to_plain()
+    assert plain["from"] == "all images"
+    assert [row["label"] for row in plain["rows"]] == ["Black", "Blond", "Male", "not Male"]
+    assert plain["all"]["error"] == found.overall.figures["error"].to_plain()
+    (table,) = plain["confusion"]
+    assert set(table) == {"translations", "real"}
+    assert table["real"]["names"][:2] == list(HAIR)
+    # Rows: what was wanted. A translation to Male is none of hair.
+    wanted = [sum(row) for row in table["translations"]["counts"]]
+    assert wanted[:2] == [int((records.fake["wish"] == n).sum()) for n in (0, 1)]
+    assert sum(sum(row) for row in table["real"]["counts"]) == 24
 
 
-def test_a_handful_of_images_makes_no_kid_and_no_interval() -> None:
-    (smiling, not_smiling) = measured(0.1, count=100).rows
-    for row in (smiling, not_smiling):
-        found = row.figures
-        assert found["kid"].count < FEWEST
-        assert math.isnan(found["kid"].value)
-        assert math.isnan(found["fid"].low)
-        assert found["fid"].value > 0
-    page = Page("figures")
-    figure_tables(page, measured(0.1, count=100), source(measured(0.1, count=100)))
-    assert "too few images" in markdown(page)
+def test_defaults_are_relative_and_with_intervals() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    (found,) = figures(records, test)  # type: ignore[arg-type]
+    (same,) = figures(records, test, True, True)  # type: ignore[arg-type]
+    assert str(found) == str(same)
 
 
-def test_the_table_says_of_how_many_images_each() -> None:
-    found = measured(0.3)
-    page = Page("figures")
-    figure_tables(page, found, source(found))
-    text = markdown(page)
-    count = found.rows[0].figures["fid"].count
-    assert "images each" in text
-    assert f"| {count} |" in text
+def test_expressions_are_also_told_from_neutral() -> None:
+    wishes = [(0, 1), (1, 1), (2, 1)]
+    records, test = measured(MOODS, wishes), Test(MOODS, wishes, 1)
+    every, neutral = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    assert (every.title, neutral.title) == ("all images", "neutral images")
+    assert [row.name for row in every.rows] == ["happy", "neutral", "sad"]
+    assert [row.name for row in neutral.rows] == ["happy", "sad"]
+    assert neutral.overall.figures["error"].count == 2 * 8
+    assert "kept" not in every.overall.figures, "a class has no others"
+    use = records.fake["label"][:, 1] == 1
+    part = SimpleNamespace(
+        **{**vars(records), "fake": {k: v[use] for k, v in records.fake.items()}}
+    )
+    (alone,) = figures(part, Test(MOODS, wishes, None), intervals=False)  # type: ignore[arg-type]
+    assert str(alone.rows) == str(neutral.rows)
+    # Where no test image is neutral there is nothing to tell.
+    use = records.fake["label"][:, 1] == 0
+    part.fake = {k: v[use] for k, v in records.fake.items()}
+    assert len(figures(part, test, intervals=False)) == 1  # type: ignore[arg-type]
+    part.fake = {}
+    assert figures(part, test) == []  # type: ignore[arg-type]
 
 
-def test_cutting_to_one_number() -> None:
-    sets = [torch.arange(n) for n in (10, 3, 0)]
-    assert [len(s) for s in one_number(*sets)] == [3, 3, 0]
-    assert evenly(torch.arange(10), 3).tolist() == [0, 4, 9]
+def test_scores_of_a_network_of_its_own_come_first_and_no_reference_means_no_fid() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    records.fake["scores"] = torch.randn(len(records.fake["row"]), 7)
+    records.reference = {}
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    scores = inception_score(evenly(records.fake["scores"], 24), 0)
+    assert str(found.overall.figures["is"]) == str(scores)
+    logs = joint_log_probabilities(FACES, records.real["logits"])
+    assert logs is not None
+    assert str(found.overall.figures["real_is"]) == str(inception_score(logs, 0))
+    assert not {"fid", "kid", "real_fid", "real_kid"} & set(found.overall.figures)
 
 
-def test_certainty_is_above_zero_exactly_where_it_is_read_right() -> None:
-    draws = torch.Generator().manual_seed(0)
-    moods = LabelSpace(("happy", "sad", "neutral"), categorical=True, name="moods")
-    for space, wishes in (
-        (HAIR, [Wish(0, 1), Wish(1, 1), Wish(2, 1), Wish(2, 0)]),
-        (moods, [Wish(i, 1) for i in range(3)]),
-    ):
-        logits = torch.randn(200, space.size, generator=draws)
-        for wish in wishes:
-            group = [space.index(n) for n in space.group_of(space.names[wish.label])]
-            target = torch.zeros(200, space.size)
-            target[:, wish.label] = wish.value
-            read = right(space, group, logits, target)
-            assert torch.equal(certainty(space, wish, group, logits) > 0, read)
+def test_a_wish_of_too_few_images_has_no_part_in_the_mean() -> None:
+    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    # Of one photo translated to Male there is neither FID nor diversity.
+    first = int(torch.nonzero(records.fake["wish"] == 2)[0])
+    use = (records.fake["wish"] != 2) | (torch.arange(len(records.fake["wish"])) == first)
+    records.fake = {k: v[use] for k, v in records.fake.items()}
+    (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
+    assert math.isnan(found.rows[2].figures["fid"].value)
+    values = [row.figures["fid"] for i, row in enumerate(found.rows) if i != 2]
+    overall = found.overall.figures["fid"]
+    assert overall.value == pytest.approx(sum(v.value for v in values) / 3)
+    assert overall.count == sum(v.count for v in values)
 
 
-def test_a_judge_that_guesses_is_known() -> None:
-    draws = torch.Generator().manual_seed(1)
-    label = torch.zeros(400, 3)
-    label[torch.arange(400), torch.arange(400) % 2] = 1
-    label[:, 2] = (torch.rand(400, generator=draws) < 0.9).float()
-    sees = 4 * label - 2
-    assert guessed_labels(sees, label, HAIR) == {}
-    always = sees.clone()
-    always[:, 2] = 3.0  # right on nine of ten, and blind
-    assert list(guessed_labels(always, label, HAIR)) == [("Young",)]
-    worse = sees.clone()
-    worse[:, :2] = -worse[:, :2]
-    ((names, (balanced, chance)),) = guessed_labels(worse, label, HAIR).items()
-    assert (names, balanced, chance) == (("Black", "Blond"), 0, 0.5)
+def test_right_and_certainty() -> None:
+    logits = torch.tensor([[2.0, 1, -1], [0.5, 3, 2], [-1, -2, 0.5]])
+    target = torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 1]])
+    assert right(FACES, [0, 1], logits, target).tolist() == [True, False, True]
+    assert right(FACES, [2], logits, target).tolist() == [True, True, True]
+    black, male, not_male = (SimpleNamespace(label=i, value=v) for i, v in ((0, 1), (2, 1), (2, 0)))
+    assert certainty(FACES, black, [0, 1], logits).tolist() == [1, -2.5, -1]  # type: ignore[arg-type]
+    assert certainty(FACES, male, [2], logits).tolist() == [-1, 2, 0.5]  # type: ignore[arg-type]
+    assert certainty(FACES, not_male, [2], logits).tolist() == [1, -2, -0.5]  # type: ignore[arg-type]
+    moods = torch.tensor([[1.0, 4, 2]])
+    sad = SimpleNamespace(label=2, value=1)
+    assert certainty(MOODS, sad, [0, 1, 2], moods).tolist() == [-2]  # type: ignore[arg-type]
 
 
-def judged(real: Tensor, fake: Tensor) -> list[str]:
-    """The warnings where the judge reads smiles with these rates on real images and fakes."""
-    test, draws = Known(SMILE), torch.Generator().manual_seed(0)
-    images = gaussians(SMILE, 400, 0.5, draws)
-    made = translated(test, images)
-    for table, truth, rate in ((images, images["label"], real), (made, made["target"], fake)):
-        wrong = torch.rand(len(truth), 1, generator=draws) > rate
-        table["logits"] = torch.where(wrong, 4 - 8 * truth, 8 * truth - 4)
-    (found,) = figures(Records(images, made, {}), test)
-    return warnings(source(found))
+@pytest.mark.parametrize("count", [40, 41, 100])
+def test_distances_between_all_pairs_and_their_jackknife(count: int) -> None:
+    features = torch.randn(count, 3, generator=torch.Generator().manual_seed(count)).double()
+
+    def mean(rows: Tensor) -> float:
+        return float(torch.pdist(rows).mean())
+
+    found = pairwise_distance(features, intervals=True)
+    groups = min(20, count // 4)
+    left_out = [mean(features[torch.arange(count) % groups != i]) for i in range(groups)]
+    expected = jackknife_interval(mean(features), left_out, count, least=0)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (expected.value, expected.low, expected.high)
+    )
+    assert found.count == count
+    assert math.isnan(pairwise_distance(features[:39], intervals=True).low), "too few"
+    plain = pairwise_distance(features)
+    assert plain.value == found.value
+    assert math.isnan(plain.low)
 
 
-def source(found: SetFigures) -> SourceResult:
-    return SourceResult("faces", (1, 1), (8, 8), "judge", "features", "distance", [found], [])
+def test_distances_of_few_and_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    for few in (0, 1):
+        none = pairwise_distance(torch.zeros(few, 2))
+        assert none.count == few
+        assert all(map(math.isnan, (none.value, none.low, none.high)))
+    two = pairwise_distance(torch.tensor([[0.0], [3.0]]), intervals=True)
+    assert two.value == 3
+    assert math.isnan(two.low)
+    assert math.isnan(pairwise_distance(torch.randn(7, 2), intervals=True).low)
+    assert pairwise_distance(torch.zeros(50, 2), intervals=True).low == 0
+    assert module.PAIRS == 400
+    monkeypatch.setattr(module, "PAIRS", 5)
+    line = torch.arange(9.0)[:, None]
+    # Evenly over all: 0, 2, 4, 6, 8, whose mean distance is 4; and the count is that of all.
+    some = pairwise_distance(line)
+    assert (some.value, some.count) == (4, 9)
+    assert pairwise_distance(line[:5]).value == 2, "as many as are allowed"
 
 
-def test_one_verdict_and_not_two_that_contradict() -> None:
-    fails = "the model does not work"
-    nothing = "no better than by chance"
-    good, guess, bad = (torch.tensor(r) for r in (0.98, 0.5, 0.05))
-    assert judged(good, good) == []
-    assert [fails in w for w in judged(good, bad)] == [True]
-    blind = judged(guess, bad)
-    assert any(nothing in w for w in blind)
-    assert not any(fails in w for w in blind)
-    below = judged(torch.tensor(0.2), good)
-    assert any(nothing in w for w in below), "a judge below chance is trouble"
+def test_combinations_of_labels() -> None:
+    logits = torch.tensor([[1.0, -0.5, 2.0], [0.0, 0.3, -1.0]])
+    found = joint_log_probabilities(FACES, logits)
+    assert found is not None
+    assert found.dtype == torch.float64
+    hair = torch.cat([logits[:, :2], torch.zeros(2, 1)], 1).double().softmax(1)
+    male = logits[:, 2].double().sigmoid()
+    expected = torch.cat([torch.stack([h * male, h * (1 - male)], 1) for h in hair.T], dim=1).log()
+    torch.testing.assert_close(found, expected)
+    moods = joint_log_probabilities(MOODS, logits)
+    torch.testing.assert_close(moods, logits.double().log_softmax(1))
+    assert COMBINATIONS == 4096
+    for labels, fits in ((12, True), (13, False)):
+        lone = LabelSpace([f"l{i}" for i in range(labels)])
+        made = joint_log_probabilities(lone, torch.zeros(1, labels))
+        assert (made is not None) == fits
+        if made is not None:
+            assert made.shape == (1, 4096)
 
 
-def test_pages_of_such_figures_are_made() -> None:
-    result = ModelResult("m", "m", {}, [source(measured(0.3, 300))])
-    assert "NDB/K" in markdown(evaluation_page([result], {}))
+def test_too_many_combinations_have_no_score() -> None:
+    names = [f"l{i:02d}" for i in range(13)]
+    space, wishes = LabelSpace(names), [(0, 1)]
+    label = torch.zeros(12, 13)
+    table = {"label": label, "logits": label - 1, "features": torch.randn(12, 2)}
+    fake = {**table, "row": torch.arange(12), "wish": torch.zeros(12, dtype=torch.long)}
+    fake |= {"target": space.edit(label, {"l00": 1.0}), "distance": torch.ones(12)}
+    records = SimpleNamespace(real=table, fake=fake, reference={})
+    (found,) = figures(records, Test(space, wishes, None), intervals=False)  # type: ignore[arg-type]
+    assert "is" not in found.overall.figures
+    assert found.confusions == []

@@ -167,6 +167,35 @@ def test_a_warm_up_of_the_classifier_alone_is_no_part_of_the_game() -> None:
     assert found[0].since >= 1700, "grace counts from the first step of G"
 
 
+def test_every_group_of_networks_is_watched_whatever_it_is_called() -> None:
+    for change, monitor, words in (
+        ({"Ez/mse": math.nan}, "diverged", "Ez/mse"),
+        ({"grad/G_ab": math.inf}, "diverged", "grad/G_ab"),
+        ({"grad/Ey": 5.0}, "gradients_explode", "Ey's gradients 5"),
+        ({"grad/Ey": 1e-9}, "gradients_vanish", "Ey's gradients 1e-09"),
+    ):
+        health = Health(SCALE, 1, 200, 200)
+        assert run(health, {"Ez/mse": 1.0, "grad/Ey": 1e-2, "grad/G_ab": 1e-2}, 10, 1000) == []
+        (found,) = run(health, change, 1010, 1400)
+        assert found.monitor == monitor
+        assert words in found.evidence
+    # What is measured beside the steps may be unknown.
+    assert run(Health(SCALE, 1, 200, 200), {"samples/ndb": math.nan}, 10, 900) == []
+
+
+def test_a_phase_without_the_game_says_nothing_of_it() -> None:
+    """The encoders of IcGAN: D and G stand still, what they were last like is no trouble."""
+    health = Health(SCALE, 1, 200, 100)
+    assert run(health, {}, 10, 1000) == []
+    found = []
+    for step in range(1010, 2000, 10):
+        row = {"Ez/mse": 0.5, "Ey/mse": 0.2, "grad/Ez": 1e-3, "grad/Ey": 1e-3}
+        found += health.read({"step": step, "seconds": 1.0, **row})
+    assert found == []
+    assert "discriminator_wins" not in health.opinions
+    assert "gradients_vanish" in health.opinions
+
+
 def test_a_critic_has_no_zero_its_distance_is_compared_with_its_own_past() -> None:
     health = Health(None, 1, 200, 200)
     assert run(health, {"D/adv": -2.0, "D/rank": 1.0}, 10, 2000) == []

@@ -15,11 +15,14 @@ from stargan.networks.averaging import update_average
 from tests import reference_step as paper
 from tests.rig import (
     JOINT,
+    MODERN_D,
+    PAPER_D,
     SINGLE,
     Watch,
     fit,
     make_batch,
     make_engine,
+    make_modern,
     make_stargan,
     same_weights,
 )
@@ -185,6 +188,38 @@ def test_settings_rebuild_the_method() -> None:
     assert again.networks == method.networks
     assert (again.lambda_r1, again.ema_decay, again.labels) == (0.5, 0.9, JOINT)
     assert same_weights(again, method)
+
+
+@pytest.mark.parametrize("weight", [10.0, 0.0])
+def test_any_discriminator_will_do(weight: float) -> None:
+    """One without layers for the quick penalty has it by double backward."""
+    method = make_stargan(discriminator=MODERN_D, lambda_gp=weight, lambda_r1=0.5, n_critic=1)
+    batch = make_batch(method)
+    shared = {"fake": method.fakes(batch)["fake"].detach()}
+    terms = method.discriminator_loss(batch, shared, r1=True)[1]
+    assert ("D/gp" in terms) == bool(weight)
+    image = batch.image.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(method.discriminator(image)[0].sum(), image)
+    squares = slope.square().sum((1, 2, 3))
+    torch.testing.assert_close(terms["D/r1"], squares.mean() / 2, rtol=1e-4, atol=1e-6)
+    if weight:
+        alpha = batch.draws["alpha"][:, None, None, None]
+        between = (alpha * batch.image + (1 - alpha) * shared["fake"]).requires_grad_()
+        (slope,) = torch.autograd.grad(method.discriminator(between)[0].sum(), between)
+        norms = slope.square().sum((1, 2, 3)).sqrt()
+        torch.testing.assert_close(terms["D/gp"], (norms - 1).square().mean(), rtol=1e-4, atol=1e-6)
+    engine = fit(make_engine(method), 2)
+    assert all(torch.isfinite(t) for t in engine.terms.values())
+
+
+def test_the_modern_recipe_takes_a_discriminator_of_patches() -> None:
+    method = make_modern(discriminator={**PAPER_D, "layers": 3})
+    batch = make_batch(method)
+    score, logits = method.discriminator(batch.image)
+    assert score.shape == (6, 1, 4, 4)
+    judged, _ = method.judge(batch.image, batch.label, batch.dataset)
+    expected = score.mean((1, 2, 3)) + ((2 * batch.label - 1) * logits).sum(1)
+    torch.testing.assert_close(judged, expected)
 
 
 @pytest.mark.parametrize("name", ["wgan", "non_saturating", "least_squares", "hinge"])

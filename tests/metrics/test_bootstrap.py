@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from stargan.metrics.bootstrap import deal, jackknife_interval, mean_interval
+from stargan.metrics.bootstrap import (
+    GROUPS,
+    LEVEL,
+    deal,
+    jackknife_interval,
+    mean_interval,
+)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
@@ -26,6 +32,7 @@ def test_no_error_at_all_is_not_certainty() -> None:
     assert none.high == pytest.approx(0.1684, abs=1e-3)  # Clopper-Pearson, 0 of 20
     every = mean_interval([1.0] * 20)
     assert every.low == pytest.approx(1 - none.high)
+    assert (every.value, every.high, every.count) == (1, 1, 20)
 
 
 def test_values_of_one_photo_are_drawn_together() -> None:
@@ -60,7 +67,8 @@ def test_the_interval_is_that_of_the_plain_bootstrap(draws: int) -> None:
 
 
 def test_settings_of_the_reports() -> None:
-    """A thousand resamples of seed 0; figures of old reports were made so."""
+    """A thousand resamples of seed 0, twenty groups; figures of old reports were made so."""
+    assert (GROUPS, LEVEL) == (20, 0.95)
     values = np.random.default_rng(5).normal(size=23).tolist()
     assert mean_interval(values) == mean_interval(values, draws=1000, seed=0)
     rough = percentiles(values, 20_000, 0)
@@ -93,7 +101,7 @@ def test_only_equal_values_at_an_end_have_the_exact_interval() -> None:
     half = mean_interval([0.5] * 20)
     assert (half.low, half.high) == (0.5, 0.5), "the bootstrap's own"
     # A mean of 1 out of others, and of 0: no share.
-    for values in ([2.0, 0.0] * 10, [-1.0, 1.0] * 10):
+    for values in ([2.0, 0.0, 1.0] * 10, [-1.0, 1.0, 0.0] * 10):
         found = mean_interval(values)
         assert found.low < found.value < found.high
         assert found.value in (0, 1)

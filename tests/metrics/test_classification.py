@@ -80,6 +80,15 @@ def test_nothing_read_is_no_figure() -> None:
     assert math.isnan(none.confusions[0].accuracy)
 
 
+def test_two_classes_and_a_single_image() -> None:
+    space = LabelSpace(["yes", "no"], categorical=True, name="two")
+    one = reading(torch.tensor([[1, 0]]), torch.tensor([[1, 0]]), space)
+    assert one.accuracy["yes"] == one.exact == 1
+    assert math.isnan(one.accuracy["no"]), "a class that no image has"
+    wrong = reading(torch.tensor([[1, 0]]), torch.tensor([[0, 1]]), space)
+    assert wrong.exact == wrong.confusions[0].accuracy == wrong.accuracy["no"] == 0
+
+
 @pytest.mark.parametrize("categorical", [True, False])
 def test_a_label_alone(categorical: bool) -> None:
     """The commonest wish of all: one label."""

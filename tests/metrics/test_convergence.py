@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from stargan.metrics.convergence import (
+    ADAM_EPS,
     Persistence,
     Rise,
     exploded,
@@ -40,6 +41,24 @@ def test_ranking_accuracy_does_not_depend_on_scale_or_offset() -> None:
     assert float(ranking_accuracy(1000 * real - 5000, 1000 * fake - 5000)) == pytest.approx(plain)
 
 
+def test_an_image_has_one_opinion_however_its_patches_differ() -> None:
+    patches = torch.tensor([[[-9.0, 11.0]]], requires_grad=True)  # mean 1
+    other = torch.tensor([[[0.0, 1.0]]])  # mean 1/2
+    found = ranking_accuracy(patches, other)
+    assert float(found) == 1
+    assert not found.requires_grad
+    whole = ranking_accuracy(torch.tensor([[3, 4]]), torch.tensor([[2, 4]]))
+    assert float(whole) == 1, "whole numbers have a mean too"
+
+
+def test_half_precision_gradients_do_not_overflow() -> None:
+    weight = nn.Parameter(torch.zeros(1024, dtype=torch.float16))
+    weight.grad = torch.full_like(weight, 100.0)
+    rms = gradient_rms([weight])
+    assert rms is not None
+    assert float(rms) == pytest.approx(100)
+
+
 def test_gradient_rms_is_over_all_weights() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     assert gradient_rms(network.parameters()) is None
@@ -62,6 +81,11 @@ def test_gradients_vanish_where_adam_fades_and_explode_against_what_was_usual() 
     assert exploded(101.0, 1.0)
     assert not exploded(99.0, 1.0)
     assert not exploded(1.0, 0.0)
+    assert not exploded(100.0, 1.0), "a hundred times is not more than a hundred times"
+    assert exploded(0.51, 0.005)
+    assert not vanished(1.05e-7)
+    assert not vanished(10 * ADAM_EPS)
+    assert torch.optim.Adam([nn.Parameter(torch.zeros(1))]).defaults["eps"] == ADAM_EPS
 
 
 def rise(values: list[float], window: int) -> float:
@@ -122,6 +146,29 @@ def test_oscillation_is_the_highest_correlation_after_the_first_crossing(seed: i
         assert (strength, period) == (pytest.approx(min(found[best], 1)), best)
 
 
+def test_a_wave_needs_sixteen_values_and_is_never_stronger_than_one() -> None:
+    saw = [1.0, -1.0] * 8
+    assert oscillation(saw)[0] == pytest.approx(1, abs=0.1)
+    assert oscillation(saw)[0] <= 1
+    assert oscillation(saw)[1] % 2 == 0
+    assert oscillation(saw[:15]) == (0, 0)
+    assert oscillation([*saw[:15], math.nan]) == (0, 0), "what is not finite is no value"
+
+
+def test_a_signal_that_turns_too_slowly_has_no_wave() -> None:
+    """No zero crossing within a quarter of it, or the first one just there."""
+    n = 64
+    for turns in (0.8, 1.0, 1.1, 1.2, 1.5):
+        slow = [math.cos(2 * math.pi * turns * t / n) for t in range(n)]
+        assert oscillation(slow) == (0, 0), turns
+    # All signals of two levels and seventeen values: never an error, always in bounds.
+    for code in range(0, 2**17, 97):
+        values = [float(code >> bit & 1) for bit in range(17)]
+        strength, period = oscillation(values)
+        assert 0 <= strength <= 1
+        assert (strength > 0) == (period > 0)
+
+
 def test_a_constant_or_short_signal_has_no_oscillation() -> None:
     assert oscillation([1.0] * 100) == (0, 0)
     assert oscillation([0.0, 1.0] * 4) == (0, 0)
@@ -144,6 +191,15 @@ def test_trouble_must_last_and_so_must_recovery() -> None:
     watch = Persistence(50)
     assert feed(watch, "....xxxxxxx.......") == ["began@100", "ended@170"]
     assert watch.since is None
+
+
+def test_nine_tenths_are_enough() -> None:
+    watch = Persistence(90)
+    assert feed(watch, "xxxx.xxxxx") == ["began@100"]
+    assert watch.bad == 9
+    watch = Persistence(90)
+    assert feed(watch, "xxxx..xxxx") == []
+    assert watch.bad == 8
 
 
 def test_one_lucky_reading_changes_nothing_over_a_long_patience() -> None:

@@ -21,6 +21,7 @@ from stargan.metrics.diversity import (
     duplicates,
     jensen_shannon,
     k_means,
+    nearest_distances,
     spread,
     thumbnails,
     used_bins,
@@ -45,6 +46,36 @@ def test_k_means_finds_planted_clusters_and_is_deterministic() -> None:
     assert int(counts.sum()) == 500
 
 
+def test_k_means_is_lloyd_s_fixed_point_and_differs_by_its_seed() -> None:
+    """Every centre is the mean of the points that are nearest to it."""
+    points = torch.randn(400, 3, generator=torch.Generator().manual_seed(5))
+    centres = k_means(points, 7, rounds=1000)
+    nearest = torch.cdist(points, centres).argmin(1)
+    for i, centre in enumerate(centres):
+        torch.testing.assert_close(points[nearest == i].mean(0), centre)
+    assert not torch.equal(k_means(points, 7, seed=1), k_means(points, 7, seed=2))
+    assert torch.equal(k_means(points, 7), k_means(points, 7, seed=0, rounds=30))
+
+
+def test_k_means_begins_apart_and_moves_by_rounds() -> None:
+    points = torch.tensor([[0.0], [1.0], [100.0], [101.0]])
+    for seed in range(8):
+        # The second centre is drawn by squared distance: from the other pair, as good as always.
+        started = k_means(points, 2, seed, rounds=0)
+        assert len(started) == 2
+        assert (started[0] < 50) != (started[1] < 50)
+        assert k_means(points, 2, seed, rounds=1).flatten().sort().values.tolist() == [0.5, 100.5]
+
+
+def test_a_centre_without_points_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two equal centres: the first takes all points, the second none."""
+    points = torch.tensor([[0.0], [4.0]])
+    monkeypatch.setattr(torch, "multinomial", lambda weight, count, generator: torch.tensor([0]))
+    monkeypatch.setattr(torch, "randint", lambda high, size, generator: torch.tensor(0))
+    assert k_means(points, 2, rounds=1).tolist() == [[2.0], [0.0]]
+    assert k_means(points, 2, rounds=2).tolist() == [[4.0], [0.0]]
+
+
 def test_k_means_with_fewer_points_than_bins() -> None:
     points = torch.tensor([[0.0], [0.0], [5.0]])
     assert len(k_means(points, 7)) == 2
@@ -56,6 +87,20 @@ def test_different_bins_by_hand() -> None:
     # Of 1,000 and 1,000: z = 4.5 in both.
     assert different_bins(torch.tensor([500, 500]), torch.tensor([600, 400])) == 2
     assert different_bins(torch.tensor([5, 0]), torch.tensor([7, 0])) == 0
+    # Of unequal numbers: 0.5 of 400 against 0.6 of 100, z = 0.1 / sqrt(0.52 * 0.48 / 80) = 1.79.
+    one, other = torch.tensor([200, 200]), torch.tensor([60, 40])
+    for real, fake in ((one, other), (other, one)):
+        assert different_bins(real, fake) == 0
+        assert different_bins(real, fake, level=0.08) == 2
+    # And of 0.6 against 0.7 of 50 and 500: z = 0.1 / sqrt(0.691 * 0.309 * 0.022) = 1.46.
+    one, other = torch.tensor([30, 20]), torch.tensor([350, 150])
+    assert different_bins(one, other) == 0
+    assert different_bins(one, other, level=0.145) == 2
+    assert different_bins(one, other, level=0.142) == 0
+    # A rare bin, whose pooled share is far from one half: z = 2.12.
+    rare = torch.tensor([2, 998]), torch.tensor([9, 991])
+    assert different_bins(*rare) == 2
+    assert different_bins(*rare, level=0.033) == 0
 
 
 def test_by_chance_one_bin_in_twenty_differs() -> None:
@@ -81,6 +126,8 @@ def test_jensen_shannon_ends_and_middle() -> None:
 def test_used_bins() -> None:
     assert used_bins(torch.tensor([5, 5, 5, 5])) == pytest.approx(4)
     assert used_bins(torch.tensor([5, 0, 0, 0])) == pytest.approx(1)
+    # 2 to the entropy of 3/4, 1/4
+    assert used_bins(torch.tensor([30, 10, 0])) == pytest.approx(2**0.8113, rel=1e-4)
 
 
 def test_duplicates_and_the_birthday_estimate() -> None:
@@ -92,6 +139,12 @@ def test_duplicates_and_the_birthday_estimate() -> None:
     assert birthday_support(different, 1e-4) == math.inf
     assert duplicates(different, 1e-4) == 0
     assert duplicates(torch.cat([different, different[:50]]), 1e-4) == pytest.approx(100 / 250)
+    # Four points, three pairs of six closer than 2: exactly 2 is not closer.
+    line = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    assert birthday_support(line, 2.0) == pytest.approx(6 / 3)
+    assert duplicates(torch.tensor([[0.0], [1.0], [3.0]]), 2.0) == pytest.approx(2 / 3)
+    assert duplicates(torch.tensor([[0.0], [1.0]]), 2.0) == 1
+    assert duplicates(torch.zeros(1, 2), 2.0) == 0
 
 
 def test_spread_is_the_mean_distance() -> None:
@@ -129,6 +182,43 @@ def test_a_reference_tells_collapse_from_health() -> None:
     assert three["off"] < 1.3
     assert three["spread"] < 0.9
     assert three["jsd"] > 0.3
+
+
+def test_a_reference_is_made_as_its_words_say() -> None:
+    real = clusters(400)
+    made = Reference.of(real, bins=20, size=256, seed=0)
+    again = Reference.of(real)
+    assert torch.equal(made.centres, again.centres), "twenty bins, seed 0"
+    assert (made.spread, made.close) == (again.spread, again.close), "of 256 samples"
+    assert not torch.equal(Reference.of(real, seed=1).centres, made.centres)
+    assert int(made.counts.sum()) == 400
+    assert made.spread == spread(real[:256])
+    one_in_a_hundred = nearest_distances(real[:256]).quantile(0.01)
+    assert made.close == float(one_in_a_hundred)
+    fake = clusters(100, modes=4, seed=7)
+    counts = bin_counts(fake, made.centres)
+    assert made.read(fake) == {
+        "ndb": different_bins(made.counts, counts) / 20,
+        "jsd": pytest.approx(jensen_shannon(made.counts, counts)),
+        "bins": used_bins(counts) / used_bins(made.counts),
+        "spread": spread(fake) / made.spread,
+        "duplicates": duplicates(fake, made.close),
+    }
+
+
+def test_nearest_distances_are_exact_for_twins() -> None:
+    points = torch.randn(300, 64, generator=torch.Generator().manual_seed(0)) + 100
+    points[7] = points[200]
+    found = nearest_distances(points)
+    assert found[7] == found[200] == 0
+    assert int((found == 0).sum()) == 2
+
+
+def test_thumbnails_carry_no_graph_and_have_eight_a_side() -> None:
+    image = torch.rand(2, 1, 16, 16, requires_grad=True)
+    small = thumbnails(image)
+    assert small.shape == (2, 64)
+    assert not small.requires_grad
 
 
 def test_identical_real_samples_make_no_number_up() -> None:

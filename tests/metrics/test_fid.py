@@ -107,6 +107,11 @@ def test_small_sets_have_no_figure_and_no_interval() -> None:
         assert math.isnan(few.low)
     with pytest.raises(UserError, match="at least 2 images"):
         frechet_distance(Moments(4), Moments(4))
+    two, one = (Moments.of(normal(n, 4, 7)) for n in (2, 1))
+    assert math.isfinite(frechet_distance(two, two))
+    for pair, words in (((two, one), "not 2 and 1"), ((one, two), "not 1 and 2")):
+        with pytest.raises(UserError, match=words):
+            frechet_distance(*pair)
 
 
 def test_kid_of_equal_distributions_is_around_zero_where_fid_is_not() -> None:

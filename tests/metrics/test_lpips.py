@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torchmetrics.functional.image.lpips import _LPIPS
 from torchvision.models import alexnet
 
@@ -35,8 +36,15 @@ def test_the_file_s_weights_are_the_backbone(tmp_path: Path) -> None:
     with torch.inference_mode():
         torch.testing.assert_close(reference.eval()(image, other).flatten(), found)
 
-    # Smaller than AlexNet can see: enlarged.
-    assert (distance(image[..., :32, :32], other[..., :32, :32]) > 0).all()
+    # Smaller than AlexNet can see: enlarged until the shorter side has 64 pixels.
+    small, wide = image[..., :32, :48], other[..., :32, :48]
+    large = [F.interpolate(x, (64, 96), mode="bilinear") for x in (small, wide)]
+    torch.testing.assert_close(distance(small, wide), distance(*large))
+    assert (distance(small, wide) > 0).all()
+    # Larger images stay as they are.
+    both = [F.interpolate(x, (80, 64), mode="bilinear") for x in (image, other)]
+    with torch.inference_mode():
+        torch.testing.assert_close(reference(*both).flatten(), distance(*both))
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -294,6 +294,46 @@ def test_two_processes_end_with_equal_weights(class_folder: Path, tmp_path: Path
     assert not same(run, alone), "the second process sees other images"
 
 
+ICGAN = (
+    *("method=icgan", "method.generator.channels=8", "method.discriminator.channels=8"),
+    *("method.encoder.channels=4", "method.label_encoder.channels=4", "data.image_size=32"),
+    *("data.batch_size=4", "trainer.accelerator=cpu", "log.every_n_steps=2"),
+    *("log.samples_every_n_steps=4", "log.sample_rows=2", "log.tensorboard=false"),
+    # Of 20 steps ten of the GAN, one of the statistics, nine of the encoders.
+    *("method.cgan_share=0.5", "trainer.max_steps=20"),
+)
+
+
+@pytest.mark.slow
+def test_two_processes_agree_through_all_phases(class_folder: Path, tmp_path: Path) -> None:
+    """Weights and running statistics, also after steps that only pass forward."""
+    run = tmp_path / "run"
+    words = ["train", "experiment=folder", f"data.root={class_folder}", f"run_dir={run}", *ICGAN]
+    done = subprocess.run(
+        command([*words, "trainer.devices=2"]),
+        **{"env": ENVIRONMENT, "timeout": 300, "capture_output": True, "text": True},
+    )
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "2 processes, largest difference between their weights: 0" in shown
+    assert weights(run)["stargan"]["counts"] == {"G": 10, "D": 10, "Ez": 9, "Ey": 9}
+
+
+def test_a_run_of_phases_is_shown_once_it_translates(class_folder: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    words = ["train", "experiment=folder", f"data.root={class_folder}", *ICGAN]
+    cli.run([*words, f"run_dir={whole}"])
+    grids = sorted(p.name for p in (whole / "samples").iterdir())
+    assert grids == ["step_00000012.png", "step_00000016.png", "step_00000020.png"]
+    rows = read_terms(whole / "metrics.csv")
+    assert {"D/adv", "G/adv", "Ez/mse", "Ey/mse", "label_effect", "grad/Ez"} <= set(rows[0])
+    effects = [row["step"] for row in rows if row["label_effect"] == row["label_effect"]]
+    assert effects == [12, 14, 16, 18, 20], "no word on translations before there are any"
+    report = (whole / "report.md").read_text()
+    assert "9 of Ez" in report
+    assert "| Ey/mse |" in report
+
+
 def test_regions_are_not_needed_and_not_told(class_folder: Path, tmp_path: Path) -> None:
     """Boxes that do not exist stop no training, and their place is in no exported file."""
     run = tmp_path / "run"

@@ -11,15 +11,16 @@ from PIL import Image
 from stargan import cli
 from stargan.data.datamodule import DataModule
 from stargan.errors import UserError
+from stargan.evaluation import origin
 from stargan.imaging.decode import open_image
 from stargan.imaging.sheet import grid
+from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Judge, open_judge
 from stargan.labels import LabelSpace
 from stargan.reports.what_changed import changed_sheet
-from stargan.tasks import evaluate
 from stargan.tasks import translate as task
-from stargan.tasks.translate import output_names, translate
+from stargan.tasks.translate import translate
 from tests.tiny import FACES, MOODS, photo, settings, write_export, write_judge
 
 
@@ -74,6 +75,43 @@ def test_one_image_every_label_without_a_sheet(cfg: dict[str, Any]) -> None:
         assert np.array_equal(np.asarray(saved), np.asarray(image))
 
 
+def test_photos_like_another(
+    cfg: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "the other.png"
+    photo(seed=9).save(other)
+    translate({**cfg, "to": None, "like": str(other)})
+    names = [f"p{i}_like-the-other.png" for i in range(3)]
+    assert written(cfg) == ["contact_sheet.png", *names]
+    translator = Translator.from_pretrained(cfg["model"], batch_size=2)
+    there = [name for name, value in translator.labels_of(other).items() if value]
+    assert f"the other.png is read as: {', '.join(there)}" in capsys.readouterr().out
+    expected = translator(photo(seed=1), like=photo(seed=9))
+    saved = open_image(Path(cfg["output"]) / names[1])
+    assert np.array_equal(np.asarray(saved), np.asarray(expected))
+    # Three columns: the input, the other photo, the result.
+    like = open_image(Path(cfg["output"]) / "contact_sheet.png").width
+    translate({**cfg, "output": str(tmp_path / "usual")})
+    assert open_image(tmp_path / "usual" / "contact_sheet.png").width < like
+
+
+def test_a_judge_reads_the_other_photo_of_a_model_that_cannot(
+    cfg: dict[str, Any], tmp_path: Path
+) -> None:
+    model = write_export(tmp_path / "mute.safetensors", settings(FACES), classifier=False)
+    judge = write_judge(tmp_path / "judge.safetensors", FACES)
+    other = tmp_path / "other.png"
+    photo(seed=9).save(other)
+    cfg |= {"model": str(model), "to": None, "like": str(other)}
+    with pytest.raises(UserError, match="add judge="):
+        translate(cfg)
+    translate({**cfg, "judge": str(judge)})
+    translator = Translator.from_pretrained(model)
+    wish = translator.labels_of(photo(seed=9), open_judge(judge))
+    saved = open_image(Path(cfg["output"]) / "p2_like-other.png")
+    assert np.array_equal(np.asarray(saved), np.asarray(translator(photo(seed=2), wish)))
+
+
 @pytest.mark.parametrize(
     "to", [["Blond_Hair", "Young=0"], {"Blond_Hair": 1, "Young": 0}, " Blond_Hair , Young = 0 "]
 )
@@ -91,7 +129,7 @@ def test_the_sheet_shows_inputs_and_outputs_with_captions(
         seen.append((rows, columns, titles, scale))
         return grid(rows, columns, titles, scale)
 
-    monkeypatch.setattr(task.images, "grid", watch)
+    monkeypatch.setattr(task.imaging, "grid", watch)
     translate({**cfg, "scale": 4})
     ((rows, columns, titles, scale),) = seen
     assert columns == ["input", "Blond_Hair, Young=0"]
@@ -108,7 +146,7 @@ def test_the_sheet_of_all_labels_tells_flipped_from_chosen(
 ) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr(
-        task.images, "grid", lambda rows, columns, *_: (seen.append(columns), rows[0][0])[1]
+        task.imaging, "grid", lambda rows, columns, *_: (seen.append(columns), rows[0][0])[1]
     )
     translate({**cfg, "to": "all"})
     faces = [*FACES.names[:3], "Male flipped", "Young flipped"]
@@ -143,7 +181,9 @@ def test_refuses_a_configuration_that_cannot_work(cfg: dict[str, Any], tmp_path:
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     for changes, words in (
-        ({"to": None}, "to= is missing"),
+        ({"to": None}, "to= is missing, or like="),
+        ({"like": "p0.png"}, "to= and like= both"),
+        ({"to": None, "like": "nowhere.png"}, "nowhere.png"),
         ({"model": "nowhere"}, "nowhere"),
         ({"input": "nowhere"}, "nowhere"),
         ({"input": str(tmp_path / "empty")}, "no image"),
@@ -233,8 +273,8 @@ def test_cam_of_embedded_faces_takes_the_judge_of_each_space(
         space = data.test[name].images.space
         return open_judge(write_judge(tmp_path / f"{name}.safetensors", space)), name
 
-    monkeypatch.setattr(evaluate, "own_judge", judge_of)
-    module = evaluate.build_data({"data": data, "seed": 0})
+    monkeypatch.setattr(origin, "own_judge", judge_of)
+    module = origin.build_data({"data": data, "seed": 0})
     module.setup()
     plain = settings(*module.labels.spaces)
     model = write_export(

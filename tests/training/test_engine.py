@@ -167,6 +167,94 @@ def test_a_share_is_of_the_time_too_where_it_is_limited(until: Until, steps: int
     assert toy.order == "A" * 7 + "B"
 
 
+def test_a_share_of_the_time_is_counted_from_the_beginning_of_the_phase() -> None:
+    """Ten seconds a step, of a hundred: half, then a fifth, then the rest."""
+    toy = Toy(
+        lambda toy: (
+            only(toy, "A", Until(share=0.5)),
+            only(toy, "B", Until(share=0.2)),
+            only(toy, "A"),
+        )
+    )
+    engine = run(toy, 9, Clock(), max_steps=1000, max_seconds=100.0)
+    assert toy.order == "A" * 5 + "B" * 2 + "A" * 2
+    assert engine.state()["phase_began"] == 70.0
+    # A checkpoint of before there was such a word is of a first phase, or of a last one.
+    state = {k: v for k, v in engine.state().items() if k != "phase_began"}
+    engine.restore(state)
+    assert engine.phase_began == 0.0
+
+
+class Modes(pl.Callback):
+    """Whether the two networks were in training mode in each step."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bool, bool]] = []
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        self.seen.append((module.method.a.training, module.method.b.training))
+
+
+def test_a_phase_says_which_networks_are_in_evaluation_mode() -> None:
+    toy = Toy(
+        lambda toy: (
+            only(toy, "A", Until(2)),
+            both(toy, until=Until(1), evaluating=("a",)),
+            only(toy, "B"),
+        )
+    )
+    modes = Modes()
+    run(toy, 4, modes)
+    assert modes.seen == [(True, True)] * 2 + [(False, True)] + [(True, True)]
+    assert float(toy.a.passes) == 2, "its third pass left no trace"
+
+
+def test_a_phase_without_updates_makes_what_is_shared_and_moves_nothing() -> None:
+    toy = Toy(lambda toy: (Phase("passes", (), shared=toy.fakes, until=Until(3)), only(toy, "B")))
+    watch = Watch()
+    engine = run(toy, 4, watch)
+    assert toy.made == [False] * 3, "no graph is made"
+    assert float(toy.a.passes) == 3
+    assert watch.moved == [{"a"}] * 3 + [{"b"}], "a by its buffer alone"
+    assert float(toy.a.weight) == 1
+    assert engine.counts == {"A": 0, "B": 1}
+    assert (engine.step, engine.stepped) == (4, ("B",))
+
+
+def test_running_statistics_agree_in_a_phase_without_updates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def average(parameters: Any, statistics: Any) -> None:
+        told.append((len(list(parameters)), len(list(statistics))))
+
+    monkeypatch.setattr("stargan.training.engine.world_size", lambda: 2)
+    monkeypatch.setattr("stargan.training.engine.average_gradients", average)
+    toy = Toy(lambda toy: (Phase("passes", (), shared=toy.fakes, until=Until(2)), both(toy)))
+    toy.a.norm = nn.BatchNorm1d(3)
+    run(toy, 3)
+    # With updates, at the last one of a step.
+    assert told == [(0, 2), (0, 2), (3, 0), (1, 2)]
+
+
+def test_what_no_step_has_moved_is_known() -> None:
+    toy = Toy(lambda toy: (only(toy, "B", Until(2)), both(toy)))
+    toy.prefixes = lambda: {"one": "a", "two": "b", "mean": "kept"}  # type: ignore[method-assign]
+    toy.averages = (Average("kept", "a", 0.9),)
+    toy.roles = lambda: {"read": {"networks": ["two"]}}  # type: ignore[method-assign]
+    engine = make_engine(toy)
+    assert engine.untrained(["two", "one", "mean"]) == ["two", "one", "mean"]
+    fit(engine, [make_batch(toy)] * 2)
+    assert engine.untrained(["two", "one", "mean"]) == ["one", "mean"]
+    assert not engine.translates, "it has nothing to translate with"
+    toy.roles = lambda: {"translate": {"networks": ["mean"]}}  # type: ignore[method-assign]
+    assert not engine.translates
+    fit(engine, [make_batch(toy)])
+    assert engine.untrained(["two", "one", "mean"]) == []
+    assert engine.translates
+
+
 # Updates ------------------------------------------------------------------------------------------
 
 
@@ -391,6 +479,7 @@ def test_an_average_is_slow_once_it_is_warm() -> None:
         (lambda toy: (both(toy, shared=toy.fakes, shared_by="G"),), "G is no group"),
         (lambda toy: (only(toy, "A", every=0),), "every=0"),
         (lambda toy: (only(toy, "A", lazy={"r1": 0}),), "r1=0"),
+        (lambda toy: (both(toy, evaluating=("c",)),), "c is no network"),
     ],
 )
 def test_wrong_phases_are_refused(phases: Any, words: str) -> None:
@@ -451,7 +540,7 @@ def test_state_comes_back_and_training_goes_on_exactly() -> None:
     assert list(state.pop("steps_in").values()) == [3, 0]
     assert state | {"seconds": 0.0} == {
         **{"step": 3, "phase_number": 0, "phase_step": 3, "counts": {"A": 0, "B": 3}},
-        **{"seconds": 0.0, "lr_scale": 1.0, "rollbacks": 2, "max_steps": 10},
+        **{"seconds": 0.0, "lr_scale": 1.0, "rollbacks": 2, "max_steps": 10, "phase_began": 0.0},
     }
 
     class Restore(pl.Callback):

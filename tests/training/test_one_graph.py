@@ -8,10 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from stargan import configs
+from stargan import building, configs
 from stargan.methods.base import Method
 from stargan.training import checkpoints
-from tests.rig import JOINT, fit, image_of, make_batch, make_engine, make_modern, make_stargan
+from tests.rig import (
+    GIVEN,
+    JOINT,
+    SINGLE,
+    fit,
+    image_of,
+    make_batch,
+    make_engine,
+    make_modern,
+    make_stargan,
+)
 
 METHODS = sorted(configs.options("method"))
 # Every term that a loss may have.
@@ -21,6 +31,8 @@ EVERY_TERM = {
     "r1_every": 2,
     "rec_every": 2,
     "lambda_sparse": 0.5,
+    "lambda_gp": 10.0,
+    "lambda_idt": 0.5,
     "ema_decay": 0.9,
     "n_critic": 1,
 }
@@ -30,14 +42,18 @@ SMALL = {"channels": 8, "width": 16, "blocks": 1}
 def tiny(name: str) -> Method:
     """A method of conf/method with all its terms, at a tiny size, on two data sets at once."""
     settings: Any = configs.compose("train", [f"method={name}"], mandatory=False)["method"]
-    for key in ("schedule", "precision", "max_steps"):
+    for key in ("schedule", "precision", "max_steps", "batch_size", "settings"):
         settings.pop(key, None)
     for key, value in settings.items():
         if isinstance(value, dict):
             value |= {k: v for k, v in SMALL.items() if k in value}
         elif key in EVERY_TERM:
             settings[key] = EVERY_TERM[key]
-    plain = {**settings, "labels": JOINT.to_plain(), "image": image_of(JOINT, 32)}
+    settings |= GIVEN.get(name, {})
+    # Some methods take one data set only.
+    method = building.resolve(settings["_target_"], checkpoints.METHOD)
+    labels = JOINT if method.joint else SINGLE
+    plain = {**settings, "labels": labels.to_plain(), "image": image_of(labels, 32)}
     return checkpoints.build_method(plain)
 
 
