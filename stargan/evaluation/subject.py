@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from torch import nn
 
-from stargan import __version__
-from stargan.data.region_files import fingerprint
 from stargan.errors import Plain, UserError
+from stargan.evaluation import identity
 from stargan.evaluation.held_out import TestSet, wanted
 from stargan.evaluation.measure import Instruments, Records, Shards, translate_set
 from stargan.export import Model
@@ -32,6 +28,8 @@ def measure_model(
     batch_size: int = 32,
     cycle: bool = True,
     truth: bool = True,
+    path: Path | None = None,
+    files: Plain | None = None,
 ) -> Records:
     """Measure one model on one data set, or go on where that was interrupted.
 
@@ -46,27 +44,28 @@ def measure_model(
         batch_size: images at a time.
         cycle: also translate back.
         truth: also compare with the true images, where they are known.
+        path: the file of the model, by which kept measurements know it; None: by its weights.
+        files: digests of the weights ``inception`` and ``lpips``, where such are used.
 
     Raises:
         UserError: nothing can be translated, or the folder cannot be written to.
     """
-    measured = {
-        "data": [settings, test.labels.sum(0).tolist(), test.rows.tolist()],
-        "judge": [digest(tools.judge.network), tools.columns.tolist()],
-        "features": tools.features.name if not tools.own_features else "",
-        "version": __version__,
-        "size": model.size,
-        "batch_size": batch_size,
-    }
-    if settings.get("regions"):
-        measured["regions"] = fingerprint(settings["regions"])
+    measured = identity.of_images(test, tools, settings, batch_size)
+    measured["inception"] = (files or {}).get("inception")
     height, width = model.size
     folder = output / PARTS
     reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
     own = {
-        **measured, "model": digest(model.rule), "distance": tools.distance_name, "cycle": cycle,
-        "truth": truth, "together": [test.wish_name(c) for c in test.combinations],
-    }  # fmt: skip
+        **measured,
+        # A graph has no weights to look at: its file says which it is.
+        "model": identity.of_network(model.rule) if path is None else identity.of_model(path),
+        "model_labels": model.labels.to_plain(),
+        "distance": tools.distance_name,
+        "lpips": (files or {}).get("lpips"),
+        "cycle": cycle,
+        "truth": truth,
+        "together": [test.wish_name(c) for c in test.combinations],
+    }
     shards = Shards(folder / f"{name.replace('/', '_')}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
     with Progress(f"{name}: {test.name}", total, console=console) as progress:
@@ -96,12 +95,3 @@ def left_out(test: TestSet, records: Records) -> str | None:
         "The model has no network for some of the changes that are asked for, these are left out: "
         f"made are {', '.join(lacking)}."
     )
-
-
-def digest(network: nn.Module) -> str:
-    """A digest of a network's weights."""
-    found = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:20]

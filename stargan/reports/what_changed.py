@@ -101,7 +101,7 @@ def pictures(
     """
     judge = tools.judge if has_maps(tools.judge) else None
     found = [_random(translate, test, records, number)]
-    order = _order(test, records)
+    order, sure = _order(test, records)
     legend = (
         f"*difference*: mean absolute difference of the channels, black to yellow at {FULL:g} of "
         "the range."
@@ -111,10 +111,15 @@ def pictures(
             " *judge looks*: warm is what speaks for the label (where `not Male` is wanted, for "
             "Male), its class activation map before and after on one scale."
         )
-    worst = [r for rows in order for r in rows[:EACH].tolist()]
+    # The wrong ones first, whatever their label; and the surest first.
+    worst = sorted((r for rows in order for r in rows[:EACH].tolist()), key=sure.__getitem__)
     best = [r for rows in order for r in rows.flip(0)[: EACH // 2].tolist()]
+    best.sort(key=sure.__getitem__, reverse=True)
+    wrong = sum(sure[r] <= 0 for r in worst)
+    least = "For each label the translations on which the judge reads it least, the worst first; "
+    least += f"{wrong} of these {len(worst)} are read wrong"
     for heading, rows, words in (
-        ("Worst cases", worst, "For each label the translations on which the judge reads it least"),
+        ("Worst cases", worst, least),
         ("Best cases", best, "For each label the translation on which the judge reads it most"),
     ):
         found.append(
@@ -164,14 +169,16 @@ def try_all(
     return found
 
 
-def _order(test: TestSet, records: Records) -> list[Tensor]:
-    """For each wish the rows of ``records.fake``, the least sure first."""
+def _order(test: TestSet, records: Records) -> tuple[list[Tensor], list[float]]:
+    """For each wish the rows of ``records.fake``, the least sure first; how sure each row is."""
     fake, found = records.fake, []
+    every = torch.zeros(len(fake["wish"]))
     for number, wish in enumerate(test.wishes):
         rows = torch.nonzero(fake["wish"] == number).squeeze(1)
         sure = certainty(test.space, wish, test.group(wish), fake["logits"][rows])
+        every[rows] = sure
         found.append(rows[sure.argsort()])
-    return found
+    return found, every.tolist()
 
 
 def _cases(

@@ -14,12 +14,13 @@ from stargan import __version__
 from stargan.building import Packages
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
+from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, judge_instruments
 from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
-from stargan.export import Model, find_device, open_model
+from stargan.export import Model, find_device, open_model, untrained
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
 from stargan.progress import plain_console
@@ -193,10 +194,13 @@ def evaluate_source(
 ) -> SourceResult:
     """Everything about one model on one data set."""
     model = subject.model
+    files = {k: identity.of_file(config[k]) for k in ("inception", "lpips") if config[k]}
     records = measure_model(
         *(subject.name, model, test, tools, output, config["data"][test.name], console),
         batch_size=config["batch_size"],
         cycle=config["cycle"],
+        path=subject.path,
+        files=files,
     )
     found = figures(records, test, relative=tools.distance is None)
     distance = tools.distance_name
@@ -208,6 +212,8 @@ def evaluate_source(
     notes = list(test.notes)
     cannot = left_out(test, records)
     notes += [cannot] if cannot else []
+    if names := untrained(model.training):
+        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
     height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:

@@ -519,6 +519,14 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         "steps": f"{engine.progress()} in {duration(engine.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
+    if len(engine.phases) > 1:
+        facts["phases"] = ", ".join(f"{name} {n:,} steps" for name, n in engine.steps_in.items())
+    never = engine.untrained()
+    if never:
+        facts["untrained"] = (
+            f"no step of {', '.join(never)} was made: {path.name} would only give noise; go on "
+            "with resume= and more trainer.max_minutes= or trainer.max_steps="
+        )
     skipped = sum(data.skipped.values())
     if skipped:
         facts["data"] = f"{skipped} unreadable images were skipped"
@@ -526,7 +534,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections)
     console.print()
-    said = {"steps": facts["steps"]}
+    said: dict[str, str] = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
     for callback in chosen:
         said |= callback.summary()
     said |= {path.stem: str(path), "report": str(report)}
