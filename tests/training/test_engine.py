@@ -551,6 +551,7 @@ def test_state_comes_back_and_training_goes_on_exactly() -> None:
     assert state | {"seconds": 0.0} == {
         **{"step": 3, "phase_number": 0, "phase_step": 3, "counts": {"A": 0, "B": 3}},
         **{"seconds": 0.0, "lr_scale": 1.0, "rollbacks": 2, "max_steps": 10, "phase_began": 0.0},
+        **{"schedule": "constant", "max_seconds": None, "data": {}},
     }
 
     class Restore(pl.Callback):
