@@ -6,6 +6,7 @@ Imports nothing heavy before it must: ``--help`` and ``--cfg job`` answer at onc
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,10 @@ RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "l
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a task. Exits with 0, with 2 and one sentence on bad input, with 130 on Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A label may be of any script, and output go into a file of any encoding.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         run(arguments)
     except UserError as error:
@@ -74,8 +79,8 @@ def module_name(task: str) -> str:
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     """The configuration: composed, or that of the run to be resumed."""
-    if task == "train" and mandatory:
-        return configs.of_training(overrides)
+    if task == "train":
+        return configs.of_training(overrides, mandatory)
     if task == "evaluate" and not any(o.startswith("data=") for o in overrides):
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
@@ -98,10 +103,4 @@ def model_data(config: Plain, overrides: list[str]) -> Plain:
     data = data_of(str(first), config["trust"])
     for name in set(data["use"]) & {"folder", "celeba", "rafd"}:
         data[name] = {"regions": None, **data[name]}  # runs of before did not know the key
-    changed = configs.merge({"data": data}, overrides, ["data"])["data"]
-    root = changed.get("root")
-    for name in changed["use"]:
-        # Its root was data.root, which Hydra has long resolved.
-        if root != data.get("root") and changed[name].get("root") == data.get("root"):
-            changed[name]["root"] = root
-    return dict(changed)
+    return dict(configs.merge({"data": data}, overrides)["data"])

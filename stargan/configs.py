@@ -7,8 +7,10 @@ working folder, and an unknown key can be answered with the nearest known one.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ import yaml
 from stargan import building
 from stargan.errors import Plain, UserError
 from stargan.hints import did_you_mean, nearest, nearest_key
+from stargan.runs import CONFIG, run_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,6 +47,20 @@ PATH_KEYS = (
 TEXT_KEYS = (
     *("to", "class", "name", "known", "host", "root_path", "trust"),
     "method.target",
+)
+# Values of these are lists of label names, and lists of such lists: text as it is typed, or 1_1
+# would be 11 and true no name.
+NAME_KEYS = ("labels",)
+GROUP_KEYS = ("groups",)
+# What may be another when a run is resumed: how long and on what it trains, where the data lie,
+# what is written, watched and measured. All else makes it another run.
+RESUMABLE = (
+    *("trainer.max_steps", "trainer.max_epochs", "trainer.max_minutes"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.compile", "trainer.profiler", "trainer.detect_anomaly"),
+    *("data.num_workers", "data.cache", "data.on_error", "data.root", "data.download"),
+    *("data.*.root", "data.*.regions", "data.*.download"),
+    *("checkpoint.*", "log.*", "health.*", "callbacks.*", "name", "trust"),
 )
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
@@ -206,15 +223,20 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
                 check_choice(key, value, own)
             written.append(text)
         try:
-            quoted = [quote(text) for text in written]
-            groups = [t for t in quoted if (config_dir() / t.partition("=")[0]).is_dir()]
+            groups = [t for t in written if (config_dir() / t.partition("=")[0]).is_dir()]
             base = hydra_compose(config_name=task, overrides=[*groups, *searched])
             keys = set(leaves(OmegaConf.to_container(base, resolve=False)))
-            quoted = [rename(text, keys) for text in quoted]
-            for text in quoted:
+            renamed = [rename(text, keys) for text in written]
+            for text in renamed:
                 if text not in groups:
                     check_key(text.partition("=")[0], keys, task)
-            config = hydra_compose(config_name=task, overrides=[*quoted, *searched])
+            as_typed = [t for t in renamed if takes_text(*t.split("=", 1)) and t not in groups]
+            rest = [text for text in renamed if text not in as_typed]
+            config = hydra_compose(config_name=task, overrides=[*rest, *searched])
+            for text in as_typed:
+                key, _, value = text.partition("=")
+                node, last = parent(config, key)
+                node[last] = literal(typed_text(key, value, task))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
     raw = OmegaConf.to_container(config, resolve=False)
@@ -233,29 +255,34 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     return {str(k): v for k, v in plain.items()}
 
 
-def of_training(overrides: Sequence[str]) -> Plain:
+def of_training(overrides: Sequence[str], mandatory: bool = True) -> Plain:
     """The configuration of a training command: composed, or that of the run to be resumed.
+
+    Args:
+        overrides, mandatory: see ``compose``.
 
     Raises:
         UserError: an unknown key or choice, no experiment, a run folder that is none.
     """
     resumed = [o for o in overrides if o.startswith("resume=") and o != "resume=null"]
     if resumed:
-        run_dir = Path(resumed[-1].partition("=")[2]).expanduser()
+        given = Path(resumed[-1].partition("=")[2]).expanduser()
+        run_dir = run_folder(given) or given
         rest = [o for o in overrides if not o.startswith("resume=")]
         # What the run folder says is a file's word, whatever it says of trust; the rest is typed.
         trust = building.from_file(trusted(rest)).packages
         rest = [o for o in rest if not o.startswith("trust=")]
-        saved = load_yaml(run_dir / "config.yaml")
-        config = merge(saved, rest, ["experiment", "data", "method", "debug"])
+        saved = load_yaml(run_dir / CONFIG)
+        config = merge(saved, rest, RESUMABLE)
         known = building.from_file((*trust, *building.own_targets(typed(rest))))
-        building.admit(config, known, f"'{run_dir / 'config.yaml'}'")
+        building.admit(config, known, f"'{run_dir / CONFIG}'")
         more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
+        more["typed"] = [o.partition("=")[0] for o in rest]
         return {**config, **more}
-    if not any(o.startswith("experiment=") for o in overrides):
+    if mandatory and not any(o.startswith("experiment=") for o in overrides):
         names = ", ".join(options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
-    return compose("train", overrides)
+    return compose("train", overrides, mandatory)
 
 
 def trusted(overrides: list[str]) -> str:
@@ -264,29 +291,97 @@ def trusted(overrides: list[str]) -> str:
     return typed[-1] if typed and typed[-1] != "null" else ""
 
 
-def merge(saved: Plain, overrides: Sequence[str], groups: Sequence[str]) -> Plain:
+def merge(saved: Plain, overrides: Sequence[str], may_change: Sequence[str] = ()) -> Plain:
     """A saved configuration with some values changed, for ``resume=``.
 
     What is saved stays as it is: a file's ``${...}`` is not resolved, or it would read the
-    environment of whoever opens it. What is typed may say ``${oc.env:NAME}``.
+    environment of whoever opens it. What is typed may say ``${oc.env:NAME}``. Folders of data sets
+    that were ``data.root`` go where it goes.
+
+    Args:
+        saved: from a run folder.
+        overrides: as typed.
+        may_change: patterns of keys; others may only be given the value that they have. None: any.
 
     Raises:
-        UserError: a group choice (another data set is another run), an unknown key.
+        UserError: a group choice (another data set is another run), an unknown key, a value that
+            cannot change; says both.
     """
     keys = set(leaves(saved))
     merged = copy.deepcopy(saved)
     for text in overrides:
         key, _, value = text.partition("=")
-        if key in groups:
+        if (config_dir() / key).is_dir() and key not in keys:
             raise UserError(f"'{text}' cannot change when a run is resumed: start a new run.")
         key = rename(text, keys).partition("=")[0]
+        if key == "schedule" and may_change and key in keys:
+            may_change = (*may_change, *_with_a_new_length(overrides))
         check_key(key, keys, "train")
         *path, last = key.split(".")
-        node = merged
+        node, there = merged, saved
         for name in path:
-            node = node[name]
-        node[last] = value if is_text(key) and value != "null" else typed_value(text, value)
+            node, there = node[name], there[name]
+        wanted = typed_text(key, value) if takes_text(key, value) else typed_value(text, value)
+        free = not may_change or any(fnmatchcase(key, pattern) for pattern in may_change)
+        if not free and not same_value(key, wanted, there[last]):
+            raise UserError(
+                f"{key} was {shown(there[last])} and cannot be {shown(wanted)} when a run is "
+                "resumed: start a new run for that. What may change: length, time, devices, "
+                "workers, where the data lie, checkpoints, logs, health and callbacks."
+            )
+        node[last] = wanted
+    before, data = saved.get("data"), merged.get("data")
+    if (
+        isinstance(before, dict)
+        and isinstance(data, dict)
+        and data.get("root") != before.get("root")
+    ):
+        for name in data.get("use", ()):
+            # Its root was data.root, which Hydra has long resolved.
+            if data[name].get("root") == before.get("root"):
+                data[name]["root"] = data["root"]
     return merged
+
+
+def _with_a_new_length(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Whoever lets a run go on for longer than it was planned may say how its rates fall then."""
+    lengths = ("trainer.max_steps=", "trainer.max_epochs=", "trainer.max_minutes=")
+    return ("schedule",) if any(text.startswith(lengths) for text in overrides) else ()
+
+
+def same_value(key: str, one: Any, two: Any) -> bool:
+    """Whether two values of a key mean the same."""
+    if key.rpartition(".")[2] in PATH_KEYS and isinstance(one, str) and isinstance(two, str):
+        return Path(one).expanduser().resolve() == Path(two).expanduser().resolve()
+    if isinstance(one, bool) or isinstance(two, bool):
+        return one is two
+    return bool(one == two)
+
+
+def shown(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    words = {None: "null", True: "true", False: "false"}
+    return words.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+
+
+def absolute(config: Plain) -> Plain:
+    """A configuration whose paths mean the same wherever it is read.
+
+    Files and folders that exist, and those of data; a name on the hub stays one.
+    """
+    found: Plain = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found[key] = absolute(value)
+        elif isinstance(value, str) and key in PATH_KEYS:
+            path = Path(value).expanduser()
+            here = path.exists() or key in ("root", "regions", "run_dir")
+            found[key] = str(path.absolute()) if here and "${" not in value else value
+        else:
+            found[key] = value
+    return found
 
 
 def typed(overrides: Sequence[str]) -> list[Plain]:
@@ -295,8 +390,56 @@ def typed(overrides: Sequence[str]) -> list[Plain]:
     for text in overrides:
         key, _, value = text.partition("=")
         last = key.rpartition(".")[2]
-        found.append({last: value if is_text(key) else typed_value(text, value)})
+        found.append(
+            {last: typed_text(key, value) if takes_text(key, value) else typed_value(text, value)}
+        )
     return found
+
+
+def typed_names(value: str) -> list[str]:
+    """Names as they are typed: ``[Male,Young]``, or without brackets.
+
+    Text, not Hydra's grammar and not YAML's: ``[1_1,true,O'Brien,100% (real)]`` are four names. A
+    name may stand in quotes; those are not part of it.
+
+    Raises:
+        UserError: no name, or an empty one.
+    """
+    inner = value.strip()
+    if inner[:1] == "[" and inner[-1:] == "]":
+        inner = inner[1:-1]
+    names = [part.strip() for part in inner.split(",")]
+    names = [n[1:-1] if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n for n in names]
+    if not all(names):
+        raise UserError(f"labels={value} has an empty name: write it like labels=[Male,Young].")
+    return names
+
+
+def typed_groups(value: str) -> list[list[str]]:
+    """Groups of names as they are typed: ``[[Child,Senior],[Bald,Bangs]]``.
+
+    Raises:
+        UserError: see ``typed_names``.
+    """
+    inner = value.strip()
+    if inner in ("", "[]"):
+        return []
+    if inner[:2] == "[[" and inner[-2:] == "]]":
+        inner = inner[1:-1]
+    return [typed_names(part) for part in re.split(r"(?<=\])\s*,\s*(?=\[)", inner)]
+
+
+def typed_text(key: str, value: str, task: str = "train") -> Any:
+    """A value that is text as it is typed: free text, a path, names, groups of names."""
+    last = key.rpartition(".")[2]
+    if key == "class" or (last in NAME_KEYS and task in ("translate", "import_official")):
+        # Edits (Male=1), or a word of their own (all, celeba5); names where there are brackets.
+        return typed_names(value) if value.strip()[:1] == "[" else value
+    if last in NAME_KEYS:
+        return typed_names(value)
+    if last in GROUP_KEYS:
+        return typed_groups(value)
+    return str(Path(value).expanduser()) if last in PATH_KEYS else value
 
 
 def typed_value(text: str, value: str) -> Any:
@@ -312,7 +455,7 @@ def typed_value(text: str, value: str) -> Any:
 
     try:
         # Hydra's grammar, as when a run is started: YAML's would take 1e-4 for a text.
-        parsed = OverridesParser.create().parse_override(quote(f"value={value}"))
+        parsed = OverridesParser.create().parse_override(f"value={value}")
         plain = OmegaConf.to_container(OmegaConf.create({"value": parsed.value()}), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"'{text}': {first_sentence(error)}") from error
@@ -328,20 +471,26 @@ def parent(config: DictConfig, key: str) -> tuple[Any, str]:
     return (OmegaConf.select(config, path) if path else config), last
 
 
-def quote(text: str) -> str:
-    """Free text in quotes, so that Hydra reads it as one string."""
-    key, _, value = text.partition("=")
-    if not is_text(key) or value in ("null", "???") or value[:1] in ("'", '"', "["):
-        return text
-    if key.rpartition(".")[2] in PATH_KEYS:
-        value = str(Path(value).expanduser())
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+def literal(value: Any) -> Any:
+    """Names as OmegaConf keeps them apart from its ``${...}``; other text may say that."""
+    if isinstance(value, list):
+        return [literal(part) if isinstance(part, list) else _escaped(part) for part in value]
+    return value
 
 
-def is_text(key: str) -> bool:
-    """Whether a key's value is taken as it is typed."""
-    return key in TEXT_KEYS or key.rpartition(".")[2] in PATH_KEYS
+def _escaped(name: str) -> str:
+    return name.replace("${", "\\${")
+
+
+def takes_text(key: str, value: str) -> bool:
+    """Whether a value is taken as it is typed and not by Hydra's grammar."""
+    last = key.rpartition(".")[2]
+    if value in ("null", "???"):
+        return False
+    if last in (*NAME_KEYS, *GROUP_KEYS) or key in ("to", "class", "known"):
+        return True
+    # A list of paths or packages, or a text in quotes, is Hydra's.
+    return (key in TEXT_KEYS or last in PATH_KEYS) and value[:1] not in ("'", '"', "[")
 
 
 def rename(text: str, keys: set[str]) -> str:
@@ -419,15 +568,30 @@ def count(node: Any, most: int) -> int:
     return total
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 1e-4 for a text; people mean a number."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts texts that read as such a number into quotes."""
+
+
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$")
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
+
+
 def to_yaml(config: Plain) -> str:
     """Plain data as YAML, keys in order."""
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    return yaml.dump(
+        config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
 
 
 def load_yaml(path: Path) -> Plain:
     """A saved configuration. Raises ``UserError`` when the file is missing or malformed."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: it is no run folder.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:

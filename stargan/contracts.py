@@ -25,9 +25,10 @@ class Batch(NamedTuple):
         image: ``(B, C, H, W)``; C is 3, or 1 where ``data.channels=1`` asks for grey. uint8 on the
             way to the device, float in [-1, 1] from there on.
         label: ``(B, L)`` float in {0, 1}, ``L`` the size of the joint label space; zero outside
-            the slice of the row's dataset.
+            the slice of the row's dataset, NaN where a label is not known (only for methods that
+            say ``takes_unknown``).
         dataset: ``(B,)`` int64, index of the row's label space in the joint label space.
-        target: ``(B, L)`` float, the labels that the row's translation is asked for.
+        target: ``(B, L)`` float, the labels that the row's translation is asked for; all known.
         draws: random numbers by the names of ``Feed.draws``.
     """
 
@@ -102,7 +103,7 @@ class LabeledImages(Protocol):
 
     Attributes:
         space: the label space of this data set.
-        labels: ``(N, L)`` float tensor in {0, 1}, ``L = space.size``.
+        labels: ``(N, L)`` float tensor in {0, 1}, ``L = space.size``; NaN: not known.
         where: a short word on where the images come from, for messages.
     """
 

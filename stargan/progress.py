@@ -14,6 +14,12 @@ EVERY = 15.0
 """Seconds between lines where there is no terminal."""
 
 
+def plain_console(stderr: bool = False) -> Console:
+    """A console that prints text as it is: what is in square brackets, or between colons, may be
+    the name of a label."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
 class Progress:
     """How far a task is, on stderr.
 
@@ -41,7 +47,7 @@ class Progress:
         after: float = 0.0,
     ) -> None:
         self.words, self.total, self.unit = words, total, unit
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or plain_console(stderr=True)
         self.after = after
         self.done = 0.0
         self._began = self._spoke = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,3 +84,13 @@ def append(path: str | Path, text: str) -> None:
             file.write(text.encode())
     except OSError as error:
         raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
+
+
+def markdown_row(cells: Iterable[object]) -> str:
+    """A row of a Markdown table. Whatever text is in a cell stays in it and stays as it is."""
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(value: object) -> str:
+    text = " ".join(str(value).split("\n"))
+    return text.replace("|", "\\|")

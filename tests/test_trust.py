@@ -87,11 +87,17 @@ TARGETS = {
 }
 
 
+def with_network(plain: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """A description whose generator has other arguments."""
+    generator = {**plain["networks"]["generator"], **arguments}
+    return {**plain, "networks": {**plain["networks"], "generator": generator}}
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sort", ["safetensors", "hub folder", "ckpt"])
 def test_networks_of_a_stranger(here: Path, sort: str, target: str) -> None:
     plain = settings()
-    wrong = {**plain, "network": {**plain["network"], "_target_": target}}
+    wrong = with_network(plain, _target_=target)
     model = here / "model.safetensors"
     if sort == "ckpt":
         model = write_checkpoint(here / "last.ckpt", plain)
@@ -107,10 +113,8 @@ def test_networks_of_a_stranger(here: Path, sort: str, target: str) -> None:
 
 
 def test_a_network_within_a_network(here: Path) -> None:
-    network = {**settings()["network"], "channels": {"_target_": "evil.Net"}}
-    model = renamed(write_export(here / "m.safetensors", settings()), settings() | {
-        "network": network
-    })  # fmt: skip
+    wrong = with_network(settings(), channels={"_target_": "evil.Net"})
+    model = renamed(write_export(here / "m.safetensors", settings()), wrong)
     assert "trust=evil" in refused(here, *translate(here, model))
 
 
@@ -191,11 +195,13 @@ def test_a_file_does_not_read_the_environment(
     run = run_folder(here, lambda c: c.update(name=secret, labels=[secret]))
     cli.run(["train", f"resume={run}", "--cfg", "job"])
     assert "hunter2" not in capsys.readouterr().out
-    cli.run(["train", f"resume={run}", f"labels=['{secret}']", "lambda_cls=1e-4", "--cfg", "job"])
+    words = [f"health.action='{secret}'", "health.rate_factor=1e-4"]
+    cli.run(["train", f"resume={run}", *words, "--cfg", "job"])
     shown = yaml.safe_load(capsys.readouterr().out)
     # What is typed is resolved, and a number is a number.
-    assert shown["labels"] == ["hunter2"]
-    assert shown["method"]["lambda_cls"] == 1e-4
+    assert shown["health"]["action"] == "hunter2"
+    assert shown["health"]["rate_factor"] == 1e-4
+    assert shown["labels"] == [secret]
     assert shown["name"] == secret
 
 
@@ -433,9 +439,7 @@ def test_a_graph_that_makes_no_sense_is_one_sentence(here: Path, graphs: dict[st
     path = rewritten(graphs["pt2"], here / "wrong.pt2", in_graph(wrong))
     assert "cannot be run" in refused(here, *translate(here, path))
     with pytest.raises(UserError, match=r"takes tensors of \(any, 3, 32, 32\)"):
-        Translator.from_pretrained(graphs["pt2"]).model.generator(
-            torch.zeros(1, 3, 16, 16), torch.zeros(1, 5)
-        )
+        Translator.from_pretrained(graphs["pt2"]).model.read(torch.zeros(1, 3, 16, 16))
 
 
 # ONNX ---------------------------------------------------------------------------------------------
@@ -615,8 +619,9 @@ def test_a_package_of_ones_own(tmp_path: Path) -> None:
 def test_what_is_typed_at_a_resume_is_typed(here: Path) -> None:
     run = run_folder(here, CHANGES["method"])
     words = ["train", f"resume={run}", "--cfg", "job"]
-    for typed in "method._target_=evil.Net", "method._target_=other.Net", "trust=evil":
+    for typed in "method._target_=evil.Net", "trust=evil":
         cli.run([*words, typed])
+    assert "cannot be other.Net" in refused(here, *words, "method._target_=other.Net")
     assert "trust=evil" in refused(here, *words, "method.generator._target_=evil.Other")
     assert "trust=os" in refused(here, *words, "trust=os")
     assert "trust=1" in refused(here, *words, "trust=1")

@@ -21,6 +21,7 @@ from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog
 from stargan.training.saving import write_checkpoint
+from stargan.writing import markdown_row
 
 BATCH = 64
 WORDS = {"val": "validation", "test": "test"}
@@ -35,6 +36,7 @@ class TestAccuracy(RunCallback):
     exported file is the last, not the best.
 
     Args:
+        method: the classifier.
         data: set up.
         terms: where figures are logged.
         folder: the run's checkpoints/.
@@ -46,19 +48,21 @@ class TestAccuracy(RunCallback):
 
     def __init__(
         self,
+        method: Method,
         data: DataModule,
         terms: MetricsLog,
         folder: Path,
         every_n_steps: int,
         console: Console,
     ) -> None:
+        self.method = method
         self.data = data
         self.terms = terms
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.console = console
         self.readings: dict[str, Reading] = {}
-        self.step = -1
+        self.step, self.start = -1, 0
         self.best = (-1.0, -1)
         # What chooses the best is no test image where there are others.
         chosen = {data.selection(name)[0] for name in data.test}
@@ -70,7 +74,8 @@ class TestAccuracy(RunCallback):
         if not isinstance(run.method, Classifier):
             return None
         every = int(run.config["log"]["test_every_n_steps"])
-        made = cls(run.data, run.terms, run.folder / "checkpoints", every, run.console)
+        made = cls(run.method, run.data, run.terms, run.folder / "checkpoints", every, run.console)
+        made.start = run.engine.step
         best = made.folder / "best.ckpt"
         if run.resumed and best.is_file():
             made.best = read_best(best)
@@ -109,6 +114,12 @@ class TestAccuracy(RunCallback):
         if trainer.strategy.broadcast(better):
             write_checkpoint(trainer, self.folder / "best.ckpt")
 
+    def finish(self, exported: Path, cut_short: bool) -> None:
+        """A run that was killed after its last step has not been read yet."""
+        if self.step < 0 and not cut_short:
+            self.step = self.start
+            self.readings, self.shown = read_split(self.method, self.data, "test"), "test"
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: the best so far."""
         return {"balanced": self.best[0], "step": self.best[1]}
@@ -131,7 +142,7 @@ class TestAccuracy(RunCallback):
                 "|---|---|---|",
             ]
             lines += [
-                f"| {name} | {percent(value)} | {percent(one.balanced[name])} |"
+                markdown_row((name, percent(value), percent(one.balanced[name])))
                 for name, value in one.accuracy.items()
             ]
             for table in one.confusions:
@@ -185,9 +196,9 @@ def read_split(method: Method, data: DataModule, split: str) -> dict[str, Readin
 
 def confusion_lines(table: Confusion) -> list[str]:
     """A confusion as Markdown."""
-    lines = [f"| | {' | '.join(table.names)} |", "|---" * (len(table.names) + 1) + "|"]
+    lines = [markdown_row(("", *table.names)), "|---" * (len(table.names) + 1) + "|"]
     for name, row in zip(table.names, table.counts.tolist(), strict=True):
-        lines.append(f"| **{name}** | {' | '.join(map(str, row))} |")
+        lines.append(markdown_row((f"**{name}**", *row)))
     return lines
 
 

@@ -16,6 +16,7 @@ from stargan.export import open_model
 from stargan.judges.drawn import judge_of_faces
 from stargan.methods.base import Translation
 from stargan.training.callback import Run, RunCallback
+from stargan.writing import markdown_row
 
 COUNT = 256
 BATCH = 32
@@ -69,7 +70,7 @@ class EmbeddedJudge(RunCallback):
                 "| label | judged right | others kept | change outside | change inside | images | "
                 "judge on real |",
                 "|---|---|---|---|---|---|---|",
-                *(f"| {' | '.join(_cells(row))} |" for row in rows),
+                *(markdown_row(_cells(row)) for row in rows),
                 "",
                 "*judged right*: the wanted label is read; *others kept*: all other labels are "
                 "read as before; *change*: mean absolute difference to the input on [0, 1], over "

@@ -23,6 +23,7 @@ from stargan.data.sampler import CROP, DRAWS, TARGETS, StepSampler
 from stargan.errors import UserError
 from stargan.imaging.tensors import to_float
 from stargan.labels import JointLabelSpace
+from stargan.labels.targets import settle
 
 
 class StepBatches(Dataset[Batch | UserError]):
@@ -75,6 +76,7 @@ class StepBatches(Dataset[Batch | UserError]):
         if rule is not None:
             rng = np.random.default_rng(self._sampler.key(TARGETS, step))
             target = rule(self._labels, label, dataset, rng)
+            target = settle(self._labels, target, label, dataset, rng)
         draws = draw_numbers(self._feed.draws, len(dataset), self._sampler.key(DRAWS, step))
         return Batch(
             torch.from_numpy(image),

@@ -17,11 +17,11 @@ from stargan.data.files import existing_folder
 from stargan.data.image_folder import FileImages, check_split
 from stargan.data.splits import splits_with
 from stargan.errors import UserError
-from stargan.labels import LabelSpace, unknown_label
+from stargan.labels import LabelSpace, label_name, unknown_label
+from stargan.labels.written import WRITTEN, known_by_exclusion, read_written
 
 PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 EXCLUSIVE = (("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),)
-_VALUES = {"1": 1.0, "+1": 1.0, "0": 0.0, "-1": 0.0, "1.0": 1.0, "0.0": 0.0, "-1.0": 0.0}
 _PARTITION = {"train": "0", "val": "1", "test": "2"}
 _PAPER_TEST = 2000
 
@@ -102,10 +102,11 @@ class CelebA(FileImages):
                 f"none of the {len(files):,} {split} images listed in '{attributes}' is in "
                 f"'{folder}': check both."
             )
-        table_of_labels = torch.tensor([rows[f] for f in there])
+        groups_of = [[space.index(n) for n in group] for group in space.groups]
+        table_of_labels = known_by_exclusion(torch.tensor([rows[f] for f in there]), groups_of)
         possible = torch.ones(len(there), dtype=torch.bool)
         for group in space.groups:
-            possible &= table_of_labels[:, [space.index(n) for n in group]].sum(1) <= 1
+            possible &= table_of_labels[:, [space.index(n) for n in group]].nansum(1) <= 1
         if not possible.all():
             notes.append(
                 f"{int((~possible).sum()):,} images with two labels of an exclusive group were "
@@ -184,11 +185,13 @@ def _read_attributes(
     number, header = next(lines, (1, []))
     if len(header) == 1 and header[0].isdecimal():
         number, header = next(lines, (2, []))
+    header = list(map(label_name, header))
     if not header:
         raise UserError(f"'{path}' has no header line with attribute names.")
     rows: dict[str, list[float]] = {}
     names: tuple[str, ...] = ()
     columns: list[int] = []
+    minus = False
     for number, fields in lines:
         if not rows:
             # The header names the column of the file or it does not: the first row tells.
@@ -201,7 +204,7 @@ def _read_attributes(
                 f"'{path}', line {number}: expected a file name and {len(header)} values, "
                 f"found {len(fields)} fields."
             )
-        values = [_VALUES.get(fields[c]) for c in columns]
+        values = [WRITTEN.get(fields[c]) for c in columns]
         if None in values:
             c = columns[values.index(None)]
             raise UserError(
@@ -210,9 +213,11 @@ def _read_attributes(
         if fields[0] in rows:
             raise UserError(f"'{path}', line {number}: '{fields[0]}' is listed twice.")
         rows[fields[0]] = [v for v in values if v is not None]
+        minus = minus or "-1" in fields
     if not rows:
         raise UserError(f"'{path}' lists no images below its header (line {number}).")
-    return names, rows, header
+    table = read_written(torch.tensor(list(rows.values())), names, str(path), minus)
+    return names, dict(zip(rows, table.tolist(), strict=True)), header
 
 
 def _choose(path: Path, header: list[str], labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -224,10 +229,11 @@ def _choose(path: Path, header: list[str], labels: Sequence[str] | None) -> tupl
                 f"{', '.join(header)}."
             )
         return names
-    for name in labels:
+    wanted = tuple(map(label_name, labels))
+    for name in wanted:
         if name not in header:
             raise UserError(f"'{path}': {unknown_label(name, header)}")
-    return tuple(labels)
+    return wanted
 
 
 def _read_partition(path: Path) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import islice
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from stargan.contracts import Batch, Feed, LabeledImages
@@ -25,7 +27,7 @@ from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import StepSampler, balanced_choice, stratum_rows
 from stargan.data.splits import SPLITS, splits_of
 from stargan.data.subset import Subset
-from stargan.errors import UserError
+from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace, unknown_label
 
 _CACHE_BYTES = 2**30
@@ -330,6 +332,9 @@ class DataModule(pl.LightningDataModule):
     def validation_batch(self, count_per_dataset: int) -> Batch:
         """Always the same test images, as balanced over the labels as they can be.
 
+        Images of which a label is not known come only where there are no others, and have it as
+        not set.
+
         Returns:
             ``count_per_dataset`` rows of each dataset in turn, fewer where the split is smaller.
         """
@@ -337,7 +342,9 @@ class DataModule(pl.LightningDataModule):
         pixels, rows = [], []
         for s, dataset in enumerate(self.test.values()):
             found = 0
-            for i in balanced_choice(dataset.images.labels, self._seed):
+            known = ~dataset.images.labels.isnan().any(1)
+            order = list(balanced_choice(dataset.images.labels, self._seed))
+            for i in [i for i in order if known[i]] or order:
                 array = dataset.pixels(i)
                 if array is None:
                     continue
@@ -348,7 +355,15 @@ class DataModule(pl.LightningDataModule):
                     break
             if not found:
                 dataset.substitute(0)  # Says that nothing can be read.
-        return still(pixels, rows, list(self.test.values()), self.labels)
+        batch = still(pixels, rows, list(self.test.values()), self.labels)
+        label, _ = self.labels.without_unknown(batch.label)
+        return batch._replace(label=label, target=label)
+
+    def unknown(self) -> dict[str, int]:
+        """How many training labels are not known, by dataset; those that have some."""
+        self.setup()
+        found = {name: int(s.images.labels.isnan().sum()) for name, s in self.train.items()}
+        return {name: count for name, count in found.items() if count}
 
     def selection(self, dataset: str) -> tuple[str, PreparedImages]:
         """The split whose images may choose the best step of a run, and its images.
@@ -431,7 +446,8 @@ class DataModule(pl.LightningDataModule):
             wide = max(len(n) for n in train.images.space.names)
             for i, label in enumerate(train.images.space.names):
                 shown = "  ".join(
-                    f"{int(s.images.labels[:, i].sum()):>{9 if split == 'train' else 8},} {split}"
+                    f"{int(s.images.labels[:, i].nansum()):>{9 if split == 'train' else 8},} "
+                    f"{split}{_of_unknown(s.images.labels[:, i])}"
                     for split, s in splits.items()
                 )
                 lines.append(f"  {part.start + i:>3}  {label:<{wide}}  {shown}")
@@ -441,6 +457,28 @@ class DataModule(pl.LightningDataModule):
             if self.skipped[name]:
                 lines.append(f"  {self.skipped[name]:,} unreadable images were skipped so far")
         return lines
+
+    def identity(self) -> Plain:
+        """What the data are: images of another identity make another run. Plain data.
+
+        How the images are prepared; by dataset and split how many there are, how many have each
+        label, and digests of their names and of their labels, in order. No path.
+        """
+        self.setup()
+        settings = {
+            "size": list(self.image_size),
+            "channels": self.channels,
+            "crop": dict(self.crops),
+            "flip": self._flip,
+            "balance": self._balance,
+            "mixed": self._mixed,
+            "limit": self._limit,
+        }
+        files: Plain = {name: {} for name in self.train}
+        for split, by_name in zip(SPLITS, self._splits(), strict=True):
+            for name, prepared in by_name.items():
+                files[name][split] = _fingerprint(prepared.images)
+        return {"labels": self.labels.to_plain(), "image": settings, "files": files}
 
     def _splits(self) -> tuple[dict[str, PreparedImages], ...]:
         self.setup()
@@ -464,3 +502,25 @@ class DataModule(pl.LightningDataModule):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
+
+
+def _fingerprint(images: LabeledImages) -> Plain:
+    """The names and labels of a split's images, see ``DataModule.identity``."""
+    names = "\n".join(images.name(i) for i in range(len(images)))
+    table = images.labels.float().contiguous()
+    digests = {
+        "names": names.encode("utf-8", "surrogatepass"),
+        # Unknown labels have one form.
+        "labels": torch.where(table.isnan(), -1.0, table).numpy().tobytes(),
+    }
+    return {
+        "count": len(images),
+        "set": dict(zip(images.space.names, table.nansum(0).int().tolist(), strict=True)),
+        **{key: sha256(data).hexdigest()[:16] for key, data in digests.items()},
+    }
+
+
+def _of_unknown(column: Tensor) -> str:
+    """`` (12 unknown)``, or nothing."""
+    count = int(column.isnan().sum())
+    return f" ({count:,} unknown)" if count else ""

@@ -17,7 +17,7 @@ from stargan.data.splits import splits_with
 from stargan.errors import UserError
 from stargan.imaging.decode import open_image
 from stargan.imaging.regions import Region
-from stargan.labels import LabelSpace, unknown_label
+from stargan.labels import LabelSpace, label_name, unknown_label
 
 TEST_SHARE = 0.1
 _SPLIT_FOLDERS = {
@@ -56,7 +56,7 @@ class FileImages:
         base: Path | None = None,
         known: Sequence[str] = (),
     ) -> None:
-        space.check(labels)
+        space.check(labels, unknown=True)
         self.space = space
         self.paths = list(paths)
         self.labels = labels
@@ -257,7 +257,8 @@ def _split_folders(base: Path) -> dict[str, Path]:
 
 
 def _classes(folder: Path, labels: Sequence[str] | None) -> dict[str, list[Path]]:
-    classes = {p.name: p for p in folders_in(folder)}
+    classes = {label_name(p.name): p for p in folders_in(folder)}
+    labels = None if labels is None else list(map(label_name, labels))
     bad = next((c for c in classes if c.lower() in _NOT_A_CLASS), None)
     if bad is not None:
         raise UserError(

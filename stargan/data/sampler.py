@@ -203,12 +203,12 @@ def stratum_rows(
     """
     if not 0 <= stratum.dataset < len(spaces):
         raise UserError(f"data set {stratum.dataset} does not exist: there are {len(spaces)}.")
-    space, table = spaces[stratum.dataset], labels[stratum.dataset].numpy() > 0.5
+    space, table = spaces[stratum.dataset], labels[stratum.dataset].numpy()
     fits = np.ones(len(table), dtype=bool)
     for name, value in stratum.where.items():
         if value not in (0, 1):
             raise UserError(f"'{name}={value}': an image has a label or not, 1 or 0.")
-        fits &= table[:, space.index(name)] == bool(value)
+        fits &= table[:, space.index(name)] == value
     if not fits.any():
         wanted = " and ".join(f"{name}={value}" for name, value in stratum.where.items())
         raise UserError(
@@ -228,7 +228,7 @@ def label_cells(space: LabelSpace, labels: Tensor) -> list[list[NDArray[np.int64
         Per label or group, per value that occurs, the indices of the images. A group's values are
         its members and "none of them".
     """
-    table = labels.numpy() > 0.5
+    table, known = labels.numpy() > 0.5, ~np.isnan(labels.numpy())
     done: set[str] = set()
     cells = []
     for name in space.names:
@@ -236,8 +236,10 @@ def label_cells(space: LabelSpace, labels: Tensor) -> list[list[NDArray[np.int64
             continue
         group = space.group_of(name)
         done.update(group)
-        columns = table[:, [space.index(n) for n in group]]
-        values = [*columns.T, ~columns.any(1)]
+        index = [space.index(n) for n in group]
+        columns = table[:, index]
+        # An image of which it is not known whether it has one of them is in no cell.
+        values = [*columns.T, ~columns.any(1) & known[:, index].all(1)]
         cells.append([np.flatnonzero(v) for v in values if v.any()])
     return cells
 
@@ -248,12 +250,13 @@ def balanced_choice(labels: Tensor, seed: int) -> Iterator[int]:
     Args:
         labels: ``(N, L)``.
     """
-    table = labels.numpy() > 0.5
+    # 1 set, -1 not, 0 not known.
+    table = np.nan_to_num(2 * (labels.numpy() > 0.5) - 1 + 0 * labels.numpy())
     combinations, which = np.unique(table, axis=0, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(table))
     which = which.reshape(-1)
     waiting = [list(order[which[order] == c][::-1]) for c in range(len(combinations))]
-    signs = combinations * 2.0 - 1
+    signs = combinations
     uses = np.zeros(len(combinations))
     balance = np.zeros(table.shape[1])
     left = np.array([len(w) for w in waiting])

@@ -221,6 +221,18 @@ class TestSet:
                     f"No {words} image of {self.name} is of the "
                     f"class{'es' * (len(absent) > 1)} {', '.join(absent)}."
                 )
+        known = ~labels[use].isnan().any(1)
+        if not known.all():
+            self.notes.append(
+                f"{int((~known).sum()):,} {words} images of {self.name} have labels that are not "
+                "known: left out."
+            )
+            use = use[known]
+            if not len(use):
+                raise UserError(
+                    f"of no {words} image of '{self.name}' all labels are known: give the labels "
+                    "that are missing."
+                )
         if not len(use):
             raise UserError(
                 f"no {words} image of '{self.name}' is of a class that the model knows."

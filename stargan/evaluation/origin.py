@@ -15,14 +15,8 @@ from stargan.errors import Plain, UserError
 from stargan.export import Model, open_model
 from stargan.judges.drawn import judge_of_faces
 from stargan.judges.judge import Judge
+from stargan.runs import CONFIG, run_folder
 from stargan.training.run import build_data
-
-
-def run_folder(path: str | Path) -> Path | None:
-    """The run folder that a model is or lies in; None where there is none."""
-    path = Path(path).expanduser().resolve()
-    folders = (path, path.parent, path.parent.parent)
-    return next((f for f in folders if (f / "config.yaml").is_file()), None)
 
 
 def data_of(model: str | Path, trust: Packages | None = ()) -> Plain:
@@ -40,7 +34,7 @@ def data_of(model: str | Path, trust: Packages | None = ()) -> Plain:
     path = Path(model).expanduser()
     run = run_folder(path) if path.exists() else None
     if run is not None:
-        file = run / "config.yaml"
+        file = run / CONFIG
         saved = configs.load_yaml(file).get("data")
     else:
         file = path

@@ -12,6 +12,7 @@ from stargan.errors import UserError
 from stargan.judges.judge import Judge
 from stargan.metrics.bootstrap import Estimate
 from stargan.metrics.fid import fid
+from stargan.writing import markdown_row
 
 SURE = 0.9
 
@@ -105,4 +106,5 @@ def score_lines(scores: SampleScores, model: str, judge: str) -> list[str]:
         "| class | real | samples |",
         "|---|---|---|",
     ]
-    return lines + [f"| {n} | {a:.1%} | {b:.1%} |" for n, (a, b) in scores.shares.items()]
+    shares = scores.shares.items()
+    return lines + [markdown_row((n, f"{a:.1%}", f"{b:.1%}")) for n, (a, b) in shares]

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from stargan.errors import Plain
 from stargan.labels import JointLabelSpace
+from stargan.writing import markdown_row
 
 _KINDS = {
     "conditional": "A StarGAN generator: one network that changes",
@@ -72,7 +73,12 @@ def model_card(
         crop = description["image"]["framing"]["crop"].get(space.name)
         cropped = f"; training photos were cropped to {crop} pixels" if crop else ""
         lines.append(
-            f"| labels `{space.name}` | {', '.join(space.names)} ({kind}{exclusive}{cropped}) |"
+            markdown_row(
+                (
+                    f"labels `{space.name}`",
+                    f"{', '.join(space.names)} ({kind}{exclusive}{cropped})",
+                )
+            )
         )
     reads = "by a network of its own" if "read" in description["roles"] else "not at all: give them"
     lines.append(f"| reads a photo's own labels | {reads} |")
@@ -80,7 +86,7 @@ def model_card(
         lines.append(f"| {name} | `{json.dumps(config)}` |")
     for key, value in description["training"].items():
         words = value if isinstance(value, (str, int, float)) else json.dumps(value)
-        lines.append(f"| {key} | {words} |")
+        lines.append(markdown_row((key, words)))
     if suffix != ".ckpt":
         lines += [
             "",

@@ -32,6 +32,7 @@ from stargan.export import hub
 from stargan.export.description import PRODUCTS, Framing, check, parse, without
 from stargan.export.rules import Rule, make_rule
 from stargan.labels import JointLabelSpace
+from stargan.runs import newest_run
 from stargan.writing import write_whole
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
@@ -168,7 +169,7 @@ def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
         raise UserError(f"'{file}' is a {found}, not a {kind}: give the run or file of a {kind}.")
     trusted = building.from_file(trust)
     # All of it: a network may build another from its arguments.
-    building.admit(list(described.values()), trusted, f"'{file}'")
+    building.admit(plain["networks"], trusted, f"'{file}'")
     opened = {
         name: _restore(config, tensors, f"{prefixes.get(name, name)}.", file, trusted)
         for name, config in plain["networks"].items()
@@ -180,7 +181,7 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
     """The file to open: of a folder its model, of a name on the hub what was downloaded.
 
     Args:
-        path: a folder, a file, or ``owner/name`` on the hub.
+        path: a folder (of several runs the newest is meant), a file, or ``owner/name`` on the hub.
         kind: one of ``PRODUCTS``.
         revision: of a model on the hub.
 
@@ -190,6 +191,7 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
     if hub.is_hub_name(path):
         return hub.fetch(Path(path).as_posix(), revision)
     path = Path(path).expanduser()
+    path = newest_run(path) or path
     if path.is_dir():
         product = PRODUCTS[kind]
         places = product, hub.WEIGHTS, "checkpoints/last.ckpt"

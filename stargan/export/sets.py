@@ -18,8 +18,7 @@ from stargan.export import hub
 from stargan.export.description import PRODUCTS, describe
 from stargan.export.parts import Parts
 from stargan.export.rules import CHAINS, by_change
-
-CONFIG, LAST = "config.yaml", "checkpoints/last.ckpt"
+from stargan.runs import CONFIG, LAST, newest_run
 
 
 def members(path: str | Path) -> list[Path]:
@@ -35,6 +34,8 @@ def members(path: str | Path) -> list[Path]:
     folder = Path(path).expanduser()
     products = (PRODUCTS["translator"], hub.WEIGHTS, LAST)
     if not folder.is_dir() or any((folder / name).exists() for name in (*products, CONFIG)):
+        return []
+    if newest_run(folder) is not None:  # Runs one after the other, not models beside each other.
         return []
     found = []
     for inner in sorted(folder.iterdir()):

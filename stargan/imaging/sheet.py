@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stargan.imaging.fonts import Font, font_for
 from stargan.imaging.tensors import to_pil
 
 _TILE = 96  # Captions stay readable below a tile of this many pixels.
@@ -65,18 +66,19 @@ def grid(
         wide = max(t.width for row in tiles for t in row)
         tall = max(t.height for row in tiles for t in row)
 
-    font = ImageFont.load_default(min(20, max(13, wide // 9)))
-    ascent, descent = _line(font)
+    size = min(20, max(13, wide // 9))
+    fonts = {title: font_for(title, size) for title in (*column_titles, *(row_titles or ()))}
+    ascent, descent = (max(each) for each in zip(*map(_line, fonts.values()), strict=True))
     line = ascent + descent + 2
     heads, head_widths = [], []
     for title in column_titles:
-        text, width = _wrap(title, font, wide)
+        text, width = _wrap(title, fonts[title], wide)
         heads.append(text)
         head_widths.append(max(wide, width))
     sides: list[list[str]] = []
     side_width = 0
     for title in row_titles or ():
-        text, width = _wrap(title, font, max(wide, _TILE))
+        text, width = _wrap(title, fonts[title], max(wide, _TILE))
         sides.append(text)
         side_width = max(side_width, width)
 
@@ -91,19 +93,22 @@ def grid(
     )
     draw = ImageDraw.Draw(sheet)
 
-    def write(text: Sequence[str], x: int, y: int, width: int) -> None:
+    def write(title: str, text: Sequence[str], x: int, y: int, width: int) -> None:
+        font = fonts[title]
         for i, words in enumerate(text):
             inset = (width - math.ceil(font.getlength(words))) // 2
             draw.text((x + inset, y + i * line + ascent), words, fill=_INK, font=font, anchor="ls")
 
     x = left
-    for text, width in zip(heads, head_widths, strict=True):
-        write(text, x, _GAP + head - len(text) * line, width)
+    for title, text, width in zip(column_titles, heads, head_widths, strict=True):
+        write(title, text, x, _GAP + head - len(text) * line, width)
         x += width + _GAP
     y = top
     for i, (row, height) in enumerate(zip(tiles, heights, strict=True)):
-        if sides:
-            write(sides[i], _GAP, y + (height - len(sides[i]) * line) // 2, side_width)
+        if sides and row_titles is not None:
+            write(
+                row_titles[i], sides[i], _GAP, y + (height - len(sides[i]) * line) // 2, side_width
+            )
         x = left
         for tile, width in zip(row, head_widths, strict=False):
             sheet.paste(tile, (x + (width - tile.width) // 2, y + (height - tile.height) // 2))
@@ -112,16 +117,14 @@ def grid(
     return sheet
 
 
-def _line(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:
+def _line(font: Font) -> tuple[int, int]:
     """Pixels above and below the baseline of a font."""
     if isinstance(font, ImageFont.FreeTypeFont):
         return font.getmetrics()
     return 11, 3  # Pillow without FreeType: its one bitmap font.
 
 
-def _wrap(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> tuple[list[str], int]:
+def _wrap(text: str, font: Font, width: int) -> tuple[list[str], int]:
     """Lines of a caption and the width of the widest.
 
     Breaks after spaces, commas, '=', '_' and '-'; a single piece may reach twice ``width``, and
@@ -139,9 +142,7 @@ def _wrap(
     return lines, max(math.ceil(font.getlength(line)) for line in lines)
 
 
-def _short_pieces(
-    pieces: Iterable[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, limit: int
-) -> Iterable[str]:
+def _short_pieces(pieces: Iterable[str], font: Font, limit: int) -> Iterable[str]:
     for piece in pieces:
         if font.getlength(piece.rstrip()) <= limit:
             yield piece

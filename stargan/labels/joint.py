@@ -16,14 +16,16 @@ from torch import Tensor
 
 from stargan.errors import UserError
 from stargan.labels.edits import Edits
-from stargan.labels.space import LabelSpace, unknown_label
+from stargan.labels.space import LabelSpace, label_name, unknown_label
 
 
 class JointLabelSpace:
     """Any number of label spaces side by side, with a mask vector when there are several.
 
     Joint labels are ``(B, L)`` with ``L`` the sum of the sizes; a row is zero outside the slice of
-    its dataset. Attributes: ``spaces``, ``names`` (joined), ``slices`` (one per space).
+    its dataset, and NaN where a label of an image is not known.
+
+    Attributes: ``spaces``, ``names`` (joined), ``slices`` (one per space).
     """
 
     def __init__(self, spaces: Sequence[LabelSpace]) -> None:
@@ -68,6 +70,7 @@ class JointLabelSpace:
         Raises:
             UserError: unknown or ambiguous name.
         """
+        label = label_name(label)
         if "." in label:
             title, inner = label.split(".", 1)
             for i, space in enumerate(self.spaces):
@@ -113,6 +116,14 @@ class JointLabelSpace:
         for i, part in enumerate(self.slices):
             table[i, part] = True
         return table[dataset]
+
+    def without_unknown(self, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels ``(B, L)`` with 0 for those that are not known (NaN), and which are known.
+
+        No loss and no figure may take such a 0 for a label that is not set.
+        """
+        known = ~label.isnan()
+        return label.masked_fill(~known, 0.0), known
 
     def edit(self, label: Tensor, dataset: int, edits: Edits, strength: float = 1.0) -> Tensor:
         """Joint labels of one dataset, edited. See ``LabelSpace.edit``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,8 +40,8 @@ class LabelSpace:
         categorical: bool = False,
         name: str = "labels",
     ) -> None:
-        names = tuple(str(n) for n in names)
-        sets = tuple(tuple(str(n) for n in group) for group in groups)
+        names = tuple(map(label_name, names))
+        sets = tuple(tuple(map(label_name, group)) for group in groups)
         if categorical:
             sets = (names,)
         if not names:
@@ -76,14 +77,15 @@ class LabelSpace:
 
     def index(self, label: str) -> int:
         """Position of a label. Raises ``UserError`` with the nearest known name."""
-        if label not in self._index:
+        found = self._index.get(label_name(label))
+        if found is None:
             raise UserError(unknown_label(label, self.names))
-        return self._index[label]
+        return found
 
     def group_of(self, label: str) -> tuple[str, ...]:
         """The exclusive group of a label, the label alone when it is in none."""
-        self.index(label)
-        return next((g for g in self.groups if label in g), (label,))
+        name = self.names[self.index(label)]
+        return next((g for g in self.groups if name in g), (name,))
 
     def encode(self, labels: Iterable[str]) -> Tensor:
         """``(L,)`` vector with these labels set; ``UserError`` when they exclude each other."""
@@ -97,11 +99,12 @@ class LabelSpace:
         """The set labels of one ``(L,)`` vector, for captions."""
         return ", ".join(n for n, v in zip(self.names, label.tolist(), strict=True) if v >= 0.5)
 
-    def check(self, label: Tensor) -> None:
+    def check(self, label: Tensor, unknown: bool = False) -> None:
         """Refuse impossible labels.
 
         Args:
             label: ``(..., L)`` in [0, 1].
+            unknown: whether NaN, a label that is not known, may be among them.
 
         Raises:
             UserError: two labels of a group are set, a value is outside [0, 1], or a categorical
@@ -113,6 +116,8 @@ class LabelSpace:
                 f"a label of {rows.shape[1]} values was given to '{self.name}', "
                 f"which has {self.size}: {', '.join(self.names)}."
             )
+        if unknown and not self.categorical:
+            rows = rows.masked_fill(rows.isnan(), 0.0)
         if ((rows < 0) | (rows > 1)).any() or not torch.isfinite(rows).all():
             raise UserError(f"a label value of '{self.name}' lies outside [0, 1].")
         for group in self.groups:
@@ -252,6 +257,11 @@ class LabelSpace:
         return LabelSpace(
             plain["names"], plain.get("groups", ()), plain.get("categorical", False), plain["name"]
         )
+
+
+def label_name(name: object) -> str:
+    """A name as all names are compared: composed letters (macOS writes folders' decomposed)."""
+    return unicodedata.normalize("NFC", str(name))
 
 
 def unknown_label(label: str, names: Sequence[str]) -> str:

@@ -121,9 +121,47 @@ class Edited:
         for number, edits in labels.split_edits(self.edits):
             rows = np.flatnonzero(dataset == number)
             part = labels.slices[number]
-            edited = labels.spaces[number].edit(torch.from_numpy(label[rows, part]), edits)
-            target[rows, part] = edited.numpy()
+            space, own = labels.spaces[number], label[rows, part]
+            edited = space.edit(torch.from_numpy(np.nan_to_num(own)), edits).numpy()
+            unknown = np.isnan(own)
+            unknown[:, [space.index(name) for name in space.settled(edits)]] = False
+            target[rows, part] = np.where(unknown, np.nan, edited)
         return target
+
+
+def settle(
+    labels: JointLabelSpace,
+    target: NDArray[np.float32],
+    label: NDArray[np.float32],
+    dataset: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Targets without unknown labels (NaN): nobody can be asked for what is not known.
+
+    A label, or an exclusive group as one, that the target does not know is the image's own where
+    that is known, otherwise that of a random image of the batch of which it is, otherwise not set.
+
+    Args:
+        target, label: ``(B, L)``.
+        dataset: ``(B,)``.
+
+    Returns:
+        ``(B, L)`` in {0, 1}; the same array where everything is known.
+    """
+    if not np.isnan(target).any():
+        return target
+    result = target.copy()
+    things = _things(labels)
+    for number, first in enumerate(things.first):
+        for members in things.members[first : first + things.number[number]]:
+            own = label[:, members]
+            known = (dataset == number) & ~np.isnan(own).any(1)
+            rows = np.flatnonzero((dataset == number) & np.isnan(target[:, members]).any(1))
+            others = np.flatnonzero(known)
+            for row in rows:
+                giver = row if known[row] else rng.choice(others) if len(others) else None
+                result[row, members] = 0.0 if giver is None else own[giver]
+    return result
 
 
 class _Things(NamedTuple):
@@ -160,7 +198,7 @@ def change_one(
     """Labels with one thing changed in each row, see ``Permuted``.
 
     Args:
-        label: ``(B, L)`` in {0, 1}.
+        label: ``(B, L)`` in {0, 1}, NaN where a label is not known.
         dataset: ``(B,)``.
 
     Returns:
@@ -169,8 +207,12 @@ def change_one(
     things = _things(labels)
     chosen = things.members[things.first[dataset] + rng.integers(things.number[dataset])]
     # One of the absent labels of the thing is set, the others are not: a label alone that is
-    # there already has none that is absent, and goes.
-    absent = chosen & (label < 0.5)
+    # there already has none that is absent, and goes; one that is not known comes or goes.
+    unknown = np.isnan(label)
+    absent = label < 0.5
+    if unknown.any():
+        absent |= unknown & (rng.random(label.shape) < 0.5)
+    absent &= chosen
     rank = np.where(absent, rng.random(label.shape), -1.0)
     wanted = absent & (np.arange(labels.size) == rank.argmax(axis=1, keepdims=True))
     return np.where(chosen, wanted, label).astype(np.float32, copy=False)

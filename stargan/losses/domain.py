@@ -20,22 +20,25 @@ def domain_loss(logits: Tensor, label: Tensor, dataset: Tensor, labels: JointLab
 
     Args:
         logits: ``(B, L)``, over all label spaces.
-        label: ``(B, L)`` joint labels in [0, 1].
+        label: ``(B, L)`` joint labels in [0, 1]; one that is not known (NaN) counts for nothing.
         dataset: ``(B,)`` int64, the label space of each row.
         labels: the label spaces.
 
     Returns:
         Scalar, the mean over the rows.
     """
-    logits, label = at_least_fp32(logits), at_least_fp32(label)
+    label, known = labels.without_unknown(at_least_fp32(label))
+    logits = at_least_fp32(logits)
     total = logits.new_zeros(len(logits))
     # Every space on every row and then a choice: no wait for the device, no shape set by data.
     for i, (space, part) in enumerate(zip(labels.spaces, labels.slices, strict=True)):
         if space.categorical:
             row = F.cross_entropy(logits[:, part], label[:, part], reduction="none")
+            row = row.where(known[:, part].all(1), 0.0)
         else:
-            row = F.binary_cross_entropy_with_logits(
+            each = F.binary_cross_entropy_with_logits(
                 logits[:, part], label[:, part], reduction="none"
-            ).sum(1)
+            )
+            row = each.where(known[:, part], 0.0).sum(1)
         total = torch.where(dataset == i, row, total)
     return total.mean()

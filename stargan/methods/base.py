@@ -54,6 +54,8 @@ class Method(nn.Module):
     """Whether it can be trained on several label spaces together."""
     forgotten: ClassVar[tuple[str, ...]] = ()
     """Settings that a checkpoint does not keep: what training started from."""
+    takes_unknown: ClassVar[bool] = False
+    """Whether labels of a batch may be NaN, not known: all losses leave them out."""
     scale: Scale | None = None
     """What the values of the adversarial loss mean, for the monitors; None: nothing."""
     n_critic: int = 1

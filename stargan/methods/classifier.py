@@ -39,6 +39,7 @@ class Classifier(Method):
 
     product: ClassVar[str] = "classifier.safetensors"
     kind: ClassVar[str] = "classifier"
+    takes_unknown: ClassVar[bool] = True
     # Not the file of weights: a checkpoint opens without it.
     forgotten: ClassVar[tuple[str, ...]] = ("weights",)
 

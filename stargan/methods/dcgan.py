@@ -15,7 +15,7 @@ method of this package, D moves first and G's loss comes from the D that has mov
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ class DCGAN(GAN, Sampling):
         discriminator: the same.
         others: see ``GAN``. The labels of the data are not looked at.
     """
+
+    takes_unknown: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ space builds the condition, and the domain loss looks at each row's own slice.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ class StarGAN(GAN, Translation):
         ema_decay: share of the old average kept at each generator step; 0: no average (the paper).
         others: see ``Method``.
     """
+
+    takes_unknown: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -92,6 +94,13 @@ class StarGAN(GAN, Translation):
         condition = self.labels.condition(batch.target, batch.dataset)
         return {"fake": self.generator(batch.image, condition)}
 
+    def cycled(self, batch: Batch, fake: Tensor) -> Tensor:
+        """Translations under the images' own labels again. Where one of these is not known nobody
+        can ask for it: there the image itself, which costs nothing."""
+        label, known = self.labels.without_unknown(batch.label)
+        made = self.generator(fake, self.labels.condition(label, batch.dataset))
+        return torch.where(known.all(1)[:, None, None, None], made, batch.image)
+
     def lazy_terms(self) -> dict[str, dict[str, int]]:
         """R1 is taken once in a while."""
         return {"D": {"r1": self.r1_every}} if self.lambda_r1 else {}
@@ -128,7 +137,7 @@ class StarGAN(GAN, Translation):
         """Equation (6): ``L_adv + lambda_cls L_cls(fake) + lambda_rec L_rec``."""
         fake = shared["fake"]
         score, logits = self.discriminator(fake)
-        cycled = self.generator(fake, self.labels.condition(batch.label, batch.dataset))
+        cycled = self.cycled(batch, fake)
         terms = {
             "G/adv": self.adversarial.g_loss(score),
             "G/cls": domain_loss(logits, batch.target, batch.dataset, self.labels),

@@ -97,10 +97,11 @@ class StarGANModern(StarGAN):
         """The score of images AS images of these labels ``(B,)``, and the label logits.
 
         Realness plus what each label of the row's own data set says for it: its logit where the
-        label is set, minus its logit where it is not.
+        label is set, minus its logit where it is not, and nothing where that is not known.
         """
         score, logits = self.discriminator(image)
-        sign = (2 * label - 1) * self.labels.known(dataset).to(label)
+        label, known = self.labels.without_unknown(label)
+        sign = (2 * label - 1) * (known & self.labels.known(dataset)).to(label)
         # One score per image, also of a D that scores patches.
         score = at_least_fp32(score).reshape(len(score), -1).mean(1)
         return score + (sign * logits).sum(1), logits
@@ -162,7 +163,7 @@ class StarGANModern(StarGAN):
             + self.lambda_sparse * terms["G/change"]
         )
         if cycle:
-            cycled = self.generator(fake, self.labels.condition(batch.label, batch.dataset))
+            cycled = self.cycled(batch, fake)
             terms["G/rec"] = squared_reconstruction_loss(cycled, batch.image)
             loss = loss + self.rec_every * self.lambda_rec * terms["G/rec"]
         return loss, terms

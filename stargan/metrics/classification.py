@@ -51,7 +51,7 @@ class Reading:
         balanced: per label, the mean of the share right among images that have it and among
             those that do not, so that 0.5 is chance; of a class of a categorical space as
             ``accuracy``. NaN where no test image has the class.
-        exact: share of images of which all labels were read right.
+        exact: share of images, of those of which all labels are known, that were read right.
         confusions: of each exclusive group.
     """
 
@@ -73,7 +73,7 @@ def reading(read: Tensor, label: Tensor, space: LabelSpace) -> Reading:
 
     Args:
         read: ``(N, L)`` in {0, 1}, what a judge reads.
-        label: ``(N, L)`` in {0, 1}, the truth.
+        label: ``(N, L)`` in {0, 1}, the truth; NaN: not known, counts nowhere.
         space: the ``L`` labels.
 
     Raises:
@@ -81,8 +81,14 @@ def reading(read: Tensor, label: Tensor, space: LabelSpace) -> Reading:
     """
     if read.shape != label.shape or read.shape[-1] != space.size:
         raise ValueError(f"{tuple(read.shape)} read, {tuple(label.shape)} true, {space.size} names")
-    read, label = read.cpu().long(), label.cpu().long()
-    confusions = tuple(confusion(read, label, space, group) for group in space.groups)
+    read, label = read.cpu().long(), label.cpu()
+    known = ~label.isnan()
+    label = label.masked_fill(~known, 0).long()
+    confusions = tuple(
+        confusion(read[rows], label[rows], space, group)
+        for group in space.groups
+        for rows in [known[:, [space.index(name) for name in group]].all(1)]
+    )
     if space.categorical and space.size > 1:
         rates = dict(zip(space.names, recalls(confusions[0]).tolist(), strict=True))
         accuracy, balanced = rates, rates
@@ -90,10 +96,12 @@ def reading(read: Tensor, label: Tensor, space: LabelSpace) -> Reading:
         accuracy, balanced = {}, {}
         for i, name in enumerate(space.names):
             # One label at a time: torchmetrics' form for several refuses a single one.
-            table = multiclass_confusion_matrix(read[:, i], label[:, i], num_classes=2)
+            rows = known[:, i]
+            table = multiclass_confusion_matrix(read[rows, i], label[rows, i], num_classes=2)
             pair = Confusion(("0", "1"), table)
             accuracy[name], balanced[name] = pair.accuracy, pair.balanced
-    exact = ratio((read == label).all(1).sum(), torch.tensor(len(read)))
+    whole = known.all(1)
+    exact = ratio(((read == label).all(1) & whole).sum(), whole.sum())
     return Reading(len(read), accuracy, balanced, exact, confusions)
 
 

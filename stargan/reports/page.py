@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from stargan import imaging
-from stargan.writing import write_whole
+from stargan.writing import markdown_row, write_whole
 
 Point = tuple[float, float]
 Picture = Image.Image | Tensor
@@ -101,10 +101,7 @@ class Page:
             body += f"<tr><th>{cells[0]}</th>{''.join(map(_data, row[1:], cells[1:]))}</tr>"
         words = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
         lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
-        text = "\n".join(
-            "| " + " | ".join(c.replace("\n", " ").replace("|", "\\|") for c in line) + " |"
-            for line in lines
-        )
+        text = "\n".join(markdown_row(line) for line in lines)
         self._put(
             f'<figure><div class="wide"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>{words}</figure>",

@@ -20,7 +20,7 @@ from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
 from stargan.progress import Progress
-from stargan.writing import write_whole
+from stargan.writing import markdown_row, write_whole
 
 SHEET = "contact_sheet.png"
 SHEET_ROWS = 64
@@ -206,8 +206,7 @@ def left_out(located: Located, images: int) -> list[str]:
 def table(rows: list[list[str]]) -> list[str]:
     """A Markdown table under ``HEADS``."""
     return [
-        f"| {' | '.join(row)} |"
-        for row in [list(HEADS), ["---"] + ["---:"] * (len(HEADS) - 1), *rows]
+        markdown_row(row) for row in [list(HEADS), ["---"] + ["---:"] * (len(HEADS) - 1), *rows]
     ]
 
 

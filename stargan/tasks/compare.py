@@ -179,7 +179,7 @@ def evaluate(
 ) -> Found:
     """Judge every entrant on its data sets."""
     output = Path(config["output"]).expanduser() / EVALUATION
-    for name, room in rooms.items():
+    for room in rooms.values():
         if room.judge is None and comparison.judge is not None:
             path = comparison.judge.folder
             room.judge = (open_judge(path, device, trust), f"the suite's classifier, {path.name}")

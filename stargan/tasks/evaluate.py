@@ -17,11 +17,12 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments, judge_instruments
-from stargan.evaluation.origin import evaluation_data, own_judge, run_folder
+from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
 from stargan.export import Model, find_device, open_model
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
+from stargan.progress import plain_console
 from stargan.reports.evaluation import (
     ModelResult,
     SourceResult,
@@ -30,6 +31,7 @@ from stargan.reports.evaluation import (
     write_evaluation,
 )
 from stargan.reports.what_changed import pictures
+from stargan.runs import newest_run, run_folder
 from stargan.training.metrics_log import read_terms
 
 
@@ -59,7 +61,7 @@ def main(config: Plain) -> list[ModelResult]:
         UserError: anything that cannot be opened, data or a judge whose labels do not match.
     """
     check(config)
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     device = find_device(config["device"])
     trust = config.get("trust") or ()
     subjects = open_subjects(config["model"], device, trust)
@@ -141,6 +143,7 @@ def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> lis
         UserError: one cannot be opened, none or one twice is named, labels differ.
     """
     listed = [Path(str(p)).expanduser() for p in (paths if isinstance(paths, list) else [paths])]
+    listed = [newest_run(path) or path for path in listed]
     if not listed:
         raise UserError("model=[] names no model: give one or several.")
     twice = [p for i, p in enumerate(listed) if p.resolve() in [q.resolve() for q in listed[:i]]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from stargan import configs
 from stargan.callbacks.gan_health import LOG_NAME, read_log
 from stargan.errors import Plain, UserError
 from stargan.health.monitors import BY_NAME
 from stargan.health.page import last_sample, make_page, replay
+from stargan.progress import plain_console
+from stargan.runs import run_folder
 from stargan.training.metrics_log import read_rows
 
 
@@ -26,8 +26,9 @@ def main(config: Plain) -> Path:
     Raises:
         UserError: no run folder, nothing logged yet, a page that cannot be written.
     """
-    console = Console(highlight=False)
-    folder = Path(config["run"]).expanduser()
+    console = plain_console()
+    given = Path(config["run"]).expanduser()
+    folder = run_folder(given) or given
     settings = configs.load_yaml(folder / "config.yaml")
     log = folder / "metrics.csv"
     rows = read_rows(log) if log.is_file() else []
@@ -47,7 +48,7 @@ def main(config: Plain) -> Path:
     for trouble in health.troubles.values():
         monitor = BY_NAME[trouble.monitor]
         console.print(
-            f"[bold]{monitor.title}[/bold], since step {trouble.since}: {trouble.evidence}",
+            f"{monitor.title}, since step {trouble.since}: {trouble.evidence}",
             soft_wrap=True,
         )
         console.print(f"  what usually helps: {monitor.cures}", soft_wrap=True)

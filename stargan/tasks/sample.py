@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -19,7 +18,8 @@ from stargan.evaluation.origin import data_of
 from stargan.evaluation.samples import SURE, SampleScores, score_lines, score_samples
 from stargan.inference.sampler import Sampler, between
 from stargan.judges.judge import open_judge
-from stargan.progress import Progress
+from stargan.progress import Progress, plain_console
+from stargan.runs import run_folder
 from stargan.training.run import build_data
 from stargan.writing import write_whole
 
@@ -88,12 +88,13 @@ def real_data(run: Path, trust: Packages = ()) -> DataModule:
     Raises:
         UserError: not a run folder, the data are gone, or their class is not trusted.
     """
-    if not run.is_dir():
+    folder = run_folder(run)
+    if folder is None:
         raise UserError(
             f"judge={run} must be the run folder of a classifier: its data are the real images."
         )
-    seed = configs.load_yaml(run / "config.yaml").get("seed", 0)
-    data = build_data({"data": data_of(run, trust), "seed": seed})
+    seed = configs.load_yaml(folder / "config.yaml").get("seed", 0)
+    data = build_data({"data": data_of(folder, trust), "seed": seed})
     data.setup()
     return data
 
@@ -125,7 +126,7 @@ def show(scores: SampleScores) -> None:
     table.add_row(
         f"FID of {scores.fid.count}", f"{scores.floor.value:.2f}", f"{scores.fid.value:.2f}"
     )
-    Console(highlight=False).print(table)
+    plain_console().print(table)
 
 
 def whole(config: Plain, key: str) -> int:

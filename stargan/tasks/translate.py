@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from rich.console import Console
 
 from stargan import building, imaging
 from stargan.errors import UserError
@@ -18,7 +17,7 @@ from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
 from stargan.judges.judge import Judge, Reader, open_judge
 from stargan.labels import parse_edits
-from stargan.progress import Progress
+from stargan.progress import Progress, plain_console
 from stargan.reports.what_changed import changed_sheet
 
 SHEET = "contact_sheet.png"
@@ -230,7 +229,7 @@ def _drawn_judges(
     for name, split in data.test.items():
         index = meet(split.images.space, translator.spaces, name).needed
         if index in needed:
-            place, console = translator.model.device, Console(stderr=True)
+            place, console = translator.model.device, plain_console(stderr=True)
             found[index], _ = own_judge(data, name, settings[name], place, console)
     return found
 

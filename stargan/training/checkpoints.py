@@ -13,6 +13,7 @@ from stargan.building import TYPED, Trust
 from stargan.errors import Plain, UserError
 from stargan.export import save_export
 from stargan.methods.base import Method
+from stargan.runs import CONFIG, LAST
 from stargan.training.engine import Engine
 
 
@@ -41,9 +42,9 @@ def newest(run_dir: Path) -> Path:
     Raises:
         UserError: the folder is no run folder, or the run has not saved yet.
     """
-    if not (run_dir / "config.yaml").is_file():
+    if not (run_dir / CONFIG).is_file():
         raise UserError(f"{run_dir} is no run folder: it has no config.yaml.")
-    last = run_dir / "checkpoints" / "last.ckpt"
+    last = run_dir / LAST
     if not last.is_file():
         raise UserError(f"{run_dir} has no checkpoints/last.ckpt: the run never saved, start anew.")
     return last
@@ -72,10 +73,11 @@ def build_method(hyper_parameters: Plain, trust: Trust = TYPED) -> Method:
 
 
 class Resume(pl.Callback):
-    """Puts a checkpoint's weights, optimizer moments and state back before training starts.
+    """Puts the moments of a checkpoint's optimizers back before training starts.
 
     By hand and not by Lightning's loop state: the engine's state is all that our loop depends on,
-    and a finished run can be continued with more steps.
+    and a finished run can be continued with more steps. Weights and counts are back already, see
+    ``resuming.restore``.
     """
 
     def __init__(self, checkpoint: dict[str, Any]) -> None:
@@ -83,12 +85,16 @@ class Resume(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
-        module.load_state_dict(self.checkpoint["state_dict"])
-        module.restore(self.checkpoint["stargan"])
         module.restore_process(self.checkpoint.get("processes", []))
         saved = self.checkpoint["optimizer_states"]
-        for optimizer, state in zip(trainer.optimizers, saved, strict=True):
-            optimizer.load_state_dict(state)
+        try:
+            for optimizer, state in zip(trainer.optimizers, saved, strict=True):
+                optimizer.load_state_dict(state)
+        except ValueError as error:
+            raise UserError(
+                "the optimizers of the checkpoint are not those of the method that config.yaml of "
+                "the run folder describes: put config.yaml back as it was."
+            ) from error
         self.checkpoint = {}
 
 

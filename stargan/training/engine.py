@@ -67,6 +67,7 @@ class Engine(pl.LightningModule):
         fake: images that the generators made in the last step, without graph; None: none.
         lr_scale: what rollbacks have multiplied the learning rates with.
         rollbacks: how often the run has gone back to an earlier checkpoint.
+        data: what the data are (``DataModule.identity``), for the checkpoint.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Engine(pl.LightningModule):
         self.fake: Tensor | None = None
         self.lr_scale = 1.0
         self.rollbacks = 0
+        self.data: dict[str, Any] = {}
         losses = {u.loss for phase in self.phases for u in phase.updates}
         self.losses: dict[Callable[..., Any], Callable[..., Any]] = {
             loss: torch.compile(loss, dynamic=False) if compile else loss for loss in losses
@@ -344,8 +346,10 @@ class Engine(pl.LightningModule):
         return {"steps": self.step, "counts": dict(self.counts)}
 
     def state(self) -> dict[str, Any]:
-        """See ``STATE``."""
-        return {name: getattr(self, name) for name in STATE} | {"counts": dict(self.counts)}
+        """See ``STATE``; and what a resume compares: the plan of the rates, and the data."""
+        plan = {"schedule": self.schedule, "max_seconds": self.max_seconds}
+        mine = {name: getattr(self, name) for name in STATE}
+        return {**mine, **plan, "counts": dict(self.counts), "data": self.data}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of ``state``.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import itertools
 import logging
 import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -18,18 +18,28 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 
-from stargan import __version__, configs
+from stargan import __version__, building, configs
+from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
-from stargan.methods.base import Method
+from stargan.methods.base import Method, Sampling
+from stargan.progress import plain_console
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
-from stargan.training.metrics_log import MetricsLog
+from stargan.training.metrics_log import MetricsLog, read_rows
 from stargan.training.progress import ProgressBar, duration
+from stargan.training.resuming import (
+    LOCK,
+    check_data,
+    check_schedule,
+    finished,
+    lock,
+    restore,
+)
 from stargan.training.saving import Checkpoints, RanksAgree, StopCleanly
-from stargan.writing import write_whole
+from stargan.writing import markdown_row, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -65,43 +75,57 @@ def run_training(config: Plain) -> tuple[Run, dict[str, float]]:
     Raises:
         UserError: bad data, an impossible size, a run folder that is in use.
     """
-    console = Console(stderr=False, highlight=False)
+    console = plain_console()
     quieten(console)
     resume = None
-    if config["resume"]:
-        resume = checkpoints.load(checkpoints.newest(Path(config["resume"])))
     check(config)
-    data = build_data(config)
-    data.setup("fit")
     trainer = build_trainer(config)
-    data.processes = trainer.world_size
-    while True:
-        run, chosen = fit(trainer, config, data, console, resume)
-        if not any(callback.again for callback in chosen):
-            break
-        # As any resume, from the checkpoint that the callback has put there.
-        config = {**config, "resume": str(run.folder)}
-        resume = checkpoints.load(checkpoints.newest(run.folder))
-        trainer = build_trainer(config)
-    figures = finish(run, chosen) if trainer.is_global_zero else {}
+    with ExitStack() as held:
+        if config["resume"]:
+            last = checkpoints.newest(Path(config["resume"]))
+            if trainer.is_global_zero:
+                held.callback(lock(Path(config["resume"])).release)
+            resume = checkpoints.load(last)
+        data = build_data(config)
+        data.setup("fit")
+        data.processes = trainer.world_size
+        while True:
+            run, chosen = fit(trainer, config, data, console, resume, held)
+            if not any(callback.again for callback in chosen):
+                break
+            # As any resume, from the checkpoint that the callback has put there.
+            config = {**config, "resume": str(run.folder)}
+            resume = checkpoints.load(checkpoints.newest(run.folder))
+            trainer = build_trainer(config)
+        figures = finish(run, chosen) if trainer.is_global_zero else {}
     return run, figures
 
 
 def fit(
-    trainer: pl.Trainer, config: Plain, data: DataModule, console: Console, resume: Plain | None
+    trainer: pl.Trainer,
+    config: Plain,
+    data: DataModule,
+    console: Console,
+    resume: Plain | None,
+    held: ExitStack,
 ) -> tuple[Run, list[RunCallback]]:
     """Train from the beginning or from a checkpoint, to the end or until something stops it.
+
+    A run that has made all its steps, but was killed before its export or report, makes no more.
+
+    Args:
+        held: what is to be let go at the end of the run, such as the lock on its folder.
 
     Returns:
         The run and the callbacks that its configuration chose.
     """
     max_steps = run_length(config, data)
+    identity = data.identity()
+    if resume:
+        check_data(resume, identity)
     method = build_method(config, data)
     start = resume["stargan"]["step"] if resume else 0
-    if start >= max_steps:
-        raise UserError(
-            f"the run has {start} of {max_steps} steps: add trainer.max_steps=N to go further."
-        )
+    used_up = resume is not None and nothing_left(config, resume, max_steps, method)
     max_minutes = config["trainer"]["max_minutes"]
     engine = Engine(
         method,
@@ -111,20 +135,24 @@ def fit(
         max_seconds=None if max_minutes is None else 60.0 * float(max_minutes),
         compile=bool(config["trainer"]["compile"]),
     )
-    data.feed, data.start_step, data.max_steps = method.feed(), start, max_steps
+    engine.data = identity
+    if resume:
+        check_schedule(resume, engine, "schedule" in config.get("typed", ()))
+        restore(resume, engine)
+    data.feed, data.start_step, data.max_steps = method.feed(), start, max(start, max_steps)
     data.attempt = resume["stargan"].get("rollbacks", 0) if resume else 0
     data.check_feed()
 
-    folder = make_run_dir(config, trainer)
+    folder = make_run_dir(config, trainer, held)
     terms = MetricsLog(folder / "metrics.csv", int(config["log"]["every_n_steps"]))
     stop = StopCleanly(max_minutes)
     run = Run(folder, config, data, engine, terms, stop, console, resumed=resume is not None)
     chosen = build_callbacks(config["callbacks"], run)
+    if used_up:
+        rows = read_rows(terms.path) if terms.path.is_file() else []
+        terms.latest = {k: v for k, v in (rows or [{}])[-1].items() if k not in ("step", "seconds")}
+        return run, chosen
     equip(trainer, run, chosen, resume)
-    if trainer.is_global_zero:
-        settings = {**config, "resume": None, "run_dir": str(folder)}
-        write_whole(folder / "config.yaml", configs.to_yaml(settings))
-        introduce(run, start, max_steps)
 
     first = engine.parameters_of(next(iter(engine.groups)))
     before = [p.detach().clone() for p in first]
@@ -139,6 +167,47 @@ def fit(
     if config["must_move"] and all(map(torch.equal, before, after)):
         raise UserError("the weights have not moved: trainer.max_steps is below n_critic.")
     return run, chosen
+
+
+class Begin(pl.Callback):
+    """Writes config.yaml and says what is about to happen, once a checkpoint has been loaded: a
+    start that fails changes nothing."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            run = self.run
+            settings = {k: v for k, v in run.config.items() if k != "typed"}
+            settings |= {"resume": None, "run_dir": str(run.folder)}
+            write_whole(run.folder / "config.yaml", configs.to_yaml(configs.absolute(settings)))
+            introduce(run, run.engine.step, run.engine.max_steps)
+
+
+def nothing_left(config: Plain, resume: Plain, max_steps: int, method: Method) -> bool:
+    """Whether a run to be resumed has made its steps, or used its time, and has only to be
+    finished.
+
+    Raises:
+        UserError: it is finished; says what to raise.
+    """
+    step, seconds = resume["stargan"]["step"], resume["stargan"]["seconds"]
+    minutes = config["trainer"]["max_minutes"]
+    late = minutes is not None and seconds >= 60 * float(minutes)
+    if step < max_steps and not late:
+        return False
+    if not finished(Path(config["resume"]), method.product, step):
+        return True
+    if step >= max_steps:
+        length = "max_steps" if config["trainer"]["max_epochs"] is None else "max_epochs"
+        raise UserError(
+            f"the run has {step} of {max_steps} steps: add trainer.{length}=N to go further."
+        )
+    raise UserError(
+        f"the run has used {seconds / 60:.3g} of its {minutes:g} minutes, at step {step} of "
+        f"{max_steps}: add trainer.max_minutes=N, or null for no limit, to go further."
+    )
 
 
 def check(config: Plain) -> None:
@@ -173,6 +242,9 @@ def check(config: Plain) -> None:
     labels = config["labels"]
     if labels is not None and not (isinstance(labels, list) and labels):
         raise UserError(f"labels={labels} must be a list of label names: labels=[Male,Young].")
+    wrong = next((name for name in labels or () if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise UserError(f"labels: {wrong} is read as a value by YAML: put the name into quotes.")
 
 
 def build_data(config: Plain) -> DataModule:
@@ -182,8 +254,7 @@ def build_data(config: Plain) -> DataModule:
     for name in settings.pop("use"):
         arguments = dict(settings.pop(name))
         crop[name] = arguments.pop("crop")
-        module, _, cls = str(arguments.pop("_target_")).rpartition(".")
-        datasets[name] = partial(getattr(importlib.import_module(module), cls), **arguments)
+        datasets[name] = building.maker(arguments, DATASET, where=f"data.{name}")
     for shared in ("root", "download"):  # what the datasets point at
         settings.pop(shared, None)
     # Data sets that ``use`` leaves out.
@@ -228,6 +299,20 @@ def build_method(config: Plain, data: DataModule) -> Method:
             },
         }
     )
+    alone = next((s for s in data.labels.spaces if s.categorical and s.size == 1), None)
+    if alone is not None and not isinstance(method, Sampling):
+        raise UserError(
+            f"'{alone.name}' has one class, '{alone.names[0]}', so there is nothing to tell it "
+            "from and nothing to change it to: take two classes at least."
+        )
+    unknown = data.unknown()
+    if unknown and not method.takes_unknown:
+        name, count = next(iter(unknown.items()))
+        raise UserError(
+            f"{count:,} labels of the training images of '{name}' are not known, and "
+            f"{type(method).__name__} cannot leave them out of its losses: choose other labels, or "
+            "leave these images out."
+        )
     if data.channels not in method.channels:
         can = " or ".join(map(str, method.channels))
         raise UserError(
@@ -243,7 +328,7 @@ def without_roots(data: Plain) -> Plain:
     return found | {k: None for k in ("root", "regions") if k in found}
 
 
-def make_run_dir(config: Plain, trainer: pl.Trainer) -> Path:
+def make_run_dir(config: Plain, trainer: pl.Trainer, held: ExitStack) -> Path:
     """The run folder, new or that of the run being resumed; the first process decides."""
     strategy = trainer.strategy
     if isinstance(strategy, OneReduction) and cluster() is not None:
@@ -253,7 +338,7 @@ def make_run_dir(config: Plain, trainer: pl.Trainer) -> Path:
         made: Path | UserError | None = None
         if trainer.is_global_zero:
             try:
-                made = new_run_dir(config)
+                made = new_run_dir(config, held)
             except UserError as error:
                 made = error
         made = strategy.broadcast(made)
@@ -261,28 +346,58 @@ def make_run_dir(config: Plain, trainer: pl.Trainer) -> Path:
             raise made
         assert made is not None
         return made
-    return new_run_dir(config)
+    return new_run_dir(config, held)
 
 
-def new_run_dir(config: Plain) -> Path:
+def new_run_dir(config: Plain, held: ExitStack) -> Path:
     """See ``make_run_dir``."""
     if config["resume"]:
         return Path(config["resume"])
     inherited = os.environ.get(RUN_DIR_VARIABLE)
     if inherited and "LOCAL_RANK" in os.environ:
         return Path(inherited)
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    path = Path(config["run_dir"] or Path("runs") / config["name"] / stamp)
+    path = Path(config["run_dir"]) if config["run_dir"] else None
+    try:
+        if path is None:
+            path = dated_folder(Path("runs") / config["name"])
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the run folder {path or Path('runs') / config['name']} cannot be made: "
+            f"{error.strerror}."
+        ) from error
+    held.callback(remove_if_empty, path)
+    held.callback(lock(path).release)
+    # After the lock: of two runs that are given one folder the second finds the first one's.
     if (path / "checkpoints").exists():
         raise UserError(
             f"{path} holds a run already: resume={path} goes on, another run_dir starts anew."
         )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the run folder {path} cannot be made: {error.strerror}.") from error
     os.environ[RUN_DIR_VARIABLE] = str(path.resolve())
     return path
+
+
+def dated_folder(base: Path) -> Path:
+    """A new folder named by the time, of this run alone."""
+    base.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    for number in itertools.count(1):
+        path = base / (stamp if number == 1 else f"{stamp}_{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("unreachable")
+
+
+def remove_if_empty(folder: Path) -> None:
+    """What a start that failed leaves nothing in."""
+    with suppress(OSError):
+        if all(path.name == LOCK for path in folder.iterdir()):
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def build_trainer(config: Plain) -> pl.Trainer:
@@ -331,6 +446,7 @@ def equip(trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plai
     folder, minutes = run.folder / "checkpoints", config["trainer"]["max_minutes"]
     callbacks: list[pl.Callback] = [
         *([checkpoints.Resume(resume)] if resume else []),
+        Begin(run),
         # What a callback measures at a step goes into that step's row: the log comes after them.
         *chosen,
         run.terms,
@@ -359,7 +475,7 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     engine = run.engine
     sizes = {name: sum(p.numel() for p in engine.parameters_of(name)) for name in engine.groups}
     console.print(
-        f"[bold]{run.config['name']}[/bold]  {type(method).__name__}, "
+        f"{run.config['name']}  {type(method).__name__}, "
         f"{' + '.join(f'{letter} {n / 1e6:.1f}M' for letter, n in sizes.items())} parameters"
     )
     for line in run.data.describe():
@@ -440,7 +556,7 @@ def write_report(
     lines += [f"- {name}: {value}" for name, value in facts.items() if name != "name"]
     if terms:
         lines += ["", "## Terms at the end", "", "| term | value |", "|---|---|"]
-        lines += [f"| {name} | {value:.4g} |" for name, value in terms.items()]
+        lines += [markdown_row((name, f"{value:.4g}")) for name, value in terms.items()]
     for section in sections:
         lines += ["", *section] if section else []
     write_whole(path, "\n".join(lines) + "\n")

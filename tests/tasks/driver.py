@@ -6,8 +6,9 @@ the environment, as Lightning starts the other processes as copies of the comman
 - ``DRIVER_OUT``: every process leaves ``rank0.pt`` and so on in this folder.
 - ``DRIVER_STOP``: stop after this step, as Ctrl-C does.
 - ``DRIVER_TROUBLE``: the monitors find trouble at this step, once.
-- ``DRIVER_TIMEOUT``, ``DRIVER_SLEEP``: processes give each other up after so many seconds; the
-  first one takes so many for each evaluation.
+- ``DRIVER_CLOCK``: a step takes a second on the first process, more on the others.
+- ``DRIVER_TIMEOUT``, ``DRIVER_SLEEP``: while the first process evaluates, which takes it so many
+  seconds, others give it up after so many in any wait but the patient one.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import torch.distributed as dist
 
 from stargan import cli
 from stargan.callbacks import accuracy
+from stargan.callbacks.accuracy import TestAccuracy
 from stargan.callbacks.evaluate import Evaluate
 from stargan.health.monitors import Finding, Health
 from stargan.training import saving
-from stargan.training.distributed import OneReduction
 from stargan.training.engine import Engine
 
 
@@ -94,25 +95,39 @@ def have_trouble(step: int, back: Path) -> None:
 
 
 def take_time(timeout: float, sleep: float) -> None:
-    """Waits of the default kind end after ``timeout`` seconds."""
-    init = OneReduction.__init__
+    """Waits of the default kind end early while the first process takes its time."""
+    set_timeout: Any = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
 
-    def impatient(self: Any, **settings: Any) -> None:
-        init(self, timeout=timedelta(seconds=timeout), **settings)
+    def impatient(evaluate: Any) -> Any:
+        def wait(self: Any, trainer: Any, module: Engine) -> None:
+            set_timeout(timedelta(seconds=timeout))
+            evaluate(self, trainer, module)
+            set_timeout(timedelta(minutes=30))
 
-    measure, read_split = Evaluate.measure, accuracy.read_split
+        return wait
 
-    def slow_measure(self: Evaluate, module: Engine) -> Any:
-        time.sleep(sleep)
-        return measure(self, module)
+    def slow(measure: Any) -> Any:
+        def wait(*arguments: Any) -> Any:
+            time.sleep(sleep)
+            return measure(*arguments)
 
-    def slow_reading(*arguments: Any) -> Any:
-        time.sleep(sleep)
-        return read_split(*arguments)
+        return wait
 
-    OneReduction.__init__ = impatient  # type: ignore[method-assign]
-    Evaluate.measure = slow_measure  # type: ignore[method-assign]
-    accuracy.read_split = slow_reading
+    Evaluate.evaluate = impatient(Evaluate.evaluate)  # type: ignore[method-assign]
+    Evaluate.measure = slow(Evaluate.measure)  # type: ignore[method-assign]
+    TestAccuracy.measure = impatient(TestAccuracy.measure)  # type: ignore[method-assign]
+    accuracy.read_split = slow(accuracy.read_split)
+
+
+def set_clock() -> None:
+    """A second a step on the first process, one and a half on the second: no load matters."""
+    training_step = Engine.training_step
+
+    def step(self: Engine, *arguments: Any) -> None:
+        training_step(self, *arguments)
+        self.seconds = self.step * (1 + 0.5 * self.global_rank)
+
+    Engine.training_step = step  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -123,6 +138,8 @@ def main() -> None:
         write_down(Path(os.environ["DRIVER_OUT"]))
     if given("DRIVER_TROUBLE"):
         have_trouble(int(os.environ["DRIVER_TROUBLE"]), Path(os.environ["DRIVER_OUT"]) / "back")
+    if given("DRIVER_CLOCK"):
+        set_clock()
     if given("DRIVER_TIMEOUT"):
         take_time(float(os.environ["DRIVER_TIMEOUT"]), float(os.environ["DRIVER_SLEEP"]))
     sys.exit(cli.main())

@@ -318,6 +318,16 @@ def test_a_loss_that_fails_leaves_no_network_frozen() -> None:
     assert toy.b.weight.requires_grad
 
 
+def test_images_cross_as_bytes_and_become_floats() -> None:
+    toy = Toy(lambda toy: (only(toy, "A"),))
+    batch = make_batch(toy)
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    seen = make_engine(toy).on_after_batch_transfer(batch._replace(image=pixels), 0)
+    assert seen.image.dtype == torch.float32
+    torch.testing.assert_close(seen.image, pixels.double().div(127.5).sub(1).float())
+    assert torch.equal(make_engine(toy).on_after_batch_transfer(batch, 0).image, batch.image)
+
+
 # What updates have in common ----------------------------------------------------------------------
 
 

@@ -1,0 +1,60 @@
+"""Label values as people write them into attribute files: 1, 0 and -1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stargan.errors import UserError
+
+WRITTEN = {"1": 1.0, "+1": 1.0, "0": 0.0, "-1": -1.0, "1.0": 1.0, "0.0": 0.0, "-1.0": -1.0}
+
+
+def read_written(
+    values: Tensor, names: Sequence[str], where: str, elsewhere: bool = False
+) -> Tensor:
+    """What values mean: set, not set, not known.
+
+    1 is set. Where a column has -1, that is not set, and 0 between 1 and -1 is not known.
+    Where it has none, 0 is not set, unless other columns of the file have -1: then a column of 1
+    and 0 could mean either.
+
+    Args:
+        values: ``(N, L)`` in {1, 0, -1}.
+        names: of the columns.
+        where: the file, for messages.
+        elsewhere: whether -1 is in columns of the file that are not among these.
+
+    Returns:
+        ``(N, L)`` in {1, 0, NaN}.
+
+    Raises:
+        UserError: a column that could mean either.
+    """
+    minus, zero = (values == -1).any(0), (values == 0).any(0)
+    either = zero & ~minus
+    if (minus.any() or elsewhere) and either.any():
+        name = names[int(either.int().argmax())]
+        raise UserError(
+            f"'{where}': {name} has 0 but never -1, and other columns have -1, so that 0 may be "
+            "'not' or 'not known': write -1 for 'not' in every column, or 0 in every one."
+        )
+    unknown = (values == 0) & minus
+    return values.clamp(min=0).masked_fill(unknown, torch.nan)
+
+
+def known_by_exclusion(labels: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Where one label of an exclusive group is set, the others are not, known or not.
+
+    Args:
+        labels: ``(N, L)`` in {1, 0, NaN}.
+        groups: columns.
+    """
+    result = labels.clone()
+    for group in groups:
+        part = result[:, list(group)]
+        sure = (part == 1).any(1, keepdim=True)
+        result[:, list(group)] = torch.where(sure & part.isnan(), 0.0, part)
+    return result
