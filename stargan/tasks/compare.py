@@ -86,7 +86,7 @@ def main(config: Plain) -> Found | None:
     if config["judge"]:
         judge = open_judge(config["judge"], device, trust)
         for room in rooms.values():
-            judge.match(room.space, f"the judge {config['judge']}", f"'{room.name}'")
+            judge.match(room.space, f"the judge {config['judge']}", "the data set")
             room.judge = (judge, str(config["judge"]))
     for training in comparison.trainings:
         composed(training)  # What is wrong with a later run is said before the first.
@@ -179,11 +179,11 @@ def evaluate(
 ) -> Found:
     """Judge every entrant on its data sets."""
     output = Path(config["output"]).expanduser() / EVALUATION
-    for name, room in rooms.items():
+    for room in rooms.values():
         if room.judge is None and comparison.judge is not None:
             path = comparison.judge.folder
             room.judge = (open_judge(path, device, trust), f"the suite's classifier, {path.name}")
-            room.judge[0].match(room.space, f"the judge {path}", f"'{name}'")
+            room.judge[0].match(room.space, f"the judge {path}", "the data set")
     results = []
     efforts: dict[str, runs.Effort] = {}
     for name, room in rooms.items():

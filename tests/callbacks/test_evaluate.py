@@ -58,7 +58,7 @@ def test_real_images_need_a_judge(class_folder: Path, tmp_path: Path) -> None:
 
 
 def test_by_minutes_of_training(tmp_path: Path) -> None:
-    """Once for each period that has passed, also where a step takes several."""
+    """Once for each period that has passed, and not again on a resume."""
     made = Evaluate([], tmp_path, 1, 8, "error", every_n_minutes=0.5)
     module = SimpleNamespace(clock=0.0, step=1)
     due = []

@@ -213,7 +213,7 @@ def test_the_plan_says_what_to_type(
         (["methods=[stargna]"], "Did you mean 'stargan'"),
         (["methods=[]"], "names no method"),
         (["labels=[angri]"], "unknown label 'angri'"),
-        (["judge=JUDGE"], "needs 'expressions' (angry, happy, neutral)"),
+        (["judge=JUDGE"], "the data set needs 'attributes' (Black_Hair"),
         (["judge=nowhere"], "'nowhere' does not exist"),
         (["minutes=0"], "minutes=0 must be above 0"),
         (["seeds=0"], "seeds=0"),
