@@ -105,7 +105,7 @@ def of_file(path: str | Path) -> str:
 
 def of_model(path: str | Path) -> list[str]:
     """The file of a model, or the files of a set of models."""
-    return [of_file(find(one, "translator")) for one in members(path) or [path]]
+    return [of_file(find(one, "translator")) for one in members(path) or [Path(path)]]
 
 
 def _origin(images: LabeledImages, row: int) -> tuple[LabeledImages, int]:
