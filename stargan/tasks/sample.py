@@ -102,7 +102,7 @@ def real_data(run: Path, trust: Packages = ()) -> DataModule:
 
 
 def real_images(data: DataModule, count: int) -> tuple[Tensor, Tensor]:
-    """All test images ``(N, C, H, W)`` of the first dataset, and some training images.
+    """All test images ``(N, C, H, W)`` in [-1, 1] of the first dataset, and some training images.
 
     Args:
         data: set up.
@@ -112,7 +112,8 @@ def real_images(data: DataModule, count: int) -> tuple[Tensor, Tensor]:
     test = torch.cat([batch.image for batch in data.test_batches(dataset, 256)])
     count = min(count, len(test))
     data.start_step, data.max_steps = 0, -(-count // data.batch_size)
-    train = torch.cat([batch.image for batch in data.train_dataloader()])[:count]
+    # As training gets them: bytes on their way to the device.
+    train = torch.cat([imaging.to_float(batch.image) for batch in data.train_dataloader()])[:count]
     return test, train
 
 

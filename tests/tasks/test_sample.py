@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stargan import cli
 from stargan.errors import UserError
+from stargan.tasks.sample import real_data, real_images
 from stargan.training import checkpoints
 from tests.rig import make_dcgan
 
@@ -109,6 +111,17 @@ def test_a_judge_gives_fid_and_shares(
     assert "over ten parts, as published" in report
     assert "NDB and JSD: too few images" in report
     assert "FID of 30" in capsys.readouterr().out
+
+
+def test_training_images_are_on_the_scale_of_the_test_images(judge: Path) -> None:
+    """They came as bytes from 0 to 255, and made a floor of FID that was none."""
+    test, train = real_images(real_data(judge), 20)
+    assert len(train) == 20
+    for image in (test, train):
+        assert image.dtype == torch.float32
+        assert float(image.min()) == -1
+        assert 0.5 < float(image.max()) <= 1
+    assert float(train.mean()) == pytest.approx(float(test.mean()), abs=0.1)
 
 
 def test_a_judge_that_is_none_is_refused(run: Path, judge: Path, tmp_path: Path) -> None:
