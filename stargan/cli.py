@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"unknown option '{unknown}': see stargan {task} --help.")
     config = load(task, overrides, mandatory=not show)
     if show:
-        print(configs.to_yaml(config), end="")
+        print(configs.to_yaml({k: v for k, v in config.items() if k != "typed"}), end="")
         return
     importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
 
