@@ -1,6 +1,6 @@
 """Do the monitors find planted failures, and nothing else? Several seeds of each, with its twin.
 
-    python scripts/failure_table.py      # 6 failures x 5 seeds x 2 runs, one at a time
+    python scripts/failure_table.py      # 7 failures x 5 seeds x 2 runs, one at a time
     python scripts/failure_table.py seeds=8 root=DIR only=tiny_kernel,no_capacity [KEY=VALUE ...]
 
 A run that is there is not made again, so the script goes on where it was interrupted. A twin is the
@@ -38,6 +38,7 @@ FAILURES = {
         ["method.generator.kernel=5", "method.discriminator.kernel=5"],
     ),
     "mode_collapse": ("mode_collapse", ["method.discriminator_lr=5.0e-4"]),
+    "one_dimension": ("mode_collapse", ["method.generator.noise_size=100"]),
     "label_ignored": ("label_ignored", ["method.lambda_sparse=1.0"]),
 }
 

@@ -16,6 +16,9 @@ from stargan.errors import Plain, UserError
 from stargan.help import HELP, TASKS, help_text, listing
 from stargan.hints import did_you_mean, nearest
 
+RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "labels=")
+"""Beginnings of the settings that ``stargan compare`` hands on to its runs."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a task. Exits with 0, with 2 and one sentence on bad input, with 130 on Ctrl-C."""
@@ -82,6 +85,12 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
         own = [o for o in overrides if o.startswith("data.")]
         config = configs.compose(task, [o for o in overrides if o not in own], mandatory)
         return {**config, "data": model_data(config, own) if mandatory else None}
+    if task == "compare":
+        # Settings of training are those of all runs, see stargan.evaluation.suite.
+        of_runs = [o for o in overrides if o.startswith(RUN_KEYS)]
+        config = configs.compose(task, [o for o in overrides if o not in of_runs], mandatory)
+        of_runs += [o for o in overrides if o.startswith("conf=")]
+        return {**config, "runs": [*config["runs"], *of_runs]}
     return configs.compose(module_name(task), overrides, mandatory)
 
 

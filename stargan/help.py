@@ -11,6 +11,7 @@ TASKS = {
     "train": "trains a model; writes a run folder with samples, checkpoints and the generator",
     "translate": "translates images or folders of images with a trained model",
     "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
+    "compare": "trains several methods, judges all by one judge, writes the paper's tables",
     "cam": "shows where a judge sees a label, and how well that finds it",
     "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
     "import-official": "converts weights of the published code, yunjey/stargan",
@@ -65,6 +66,12 @@ often changed:
 """,
     "translate": "usage: stargan translate model=RUN_OR_FILE input=PHOTOS to=LABELS output=DIR",
     "evaluate": "usage: stargan evaluate model=RUN_OR_FILE output=DIR [judge=RUN_OR_FILE]",
+    "compare": """\
+usage: stargan compare suite=NAME output=DIR [key=value ...]
+
+suites (suite=NAME):
+{suites}
+""",
     "export": "usage: stargan export model=RUN_OR_FILE output=FILE [format=NAME] [key=value ...]",
     "import-official": "usage: stargan import-official generator=FILE labels=NAMES output=FILE",
     "serve": "usage: stargan serve model=RUN_OR_FILE [key=value ...]",
@@ -96,6 +103,11 @@ data=NAME takes other test images than those of the model's run; data.root=DIR s
 Every test image is translated to every label that it does not have. A label of an exclusive group
 is chosen, a label that stands alone is turned over; expressions are also reported from neutral
 alone, as in the paper. Every figure comes with its 95 % interval and the number of images.
+""",
+    "compare": """\
+Settings of training (data.root=DIR, trainer.accelerator=cpu, labels=[Male,Young]) are those of all
+runs. What is finished is kept, what was interrupted goes on: the same command again. plan=true
+prints the training commands that are missing, to run them elsewhere and at once.
 """,
     "export": """\
 formats:
@@ -198,6 +210,7 @@ def help_text(task: str) -> str:
             debug=listing(configs.options("debug")),
             networks=listing(configs.options("network")),
             callbacks=listing(configs.options("callbacks")),
+            suites=listing(configs.options("suite")),
         )
     )
     parts = [above + ("\n" if task == "train" else "\n\n") + listing(key_rows(keys))]

@@ -13,6 +13,7 @@ from rich.table import Table
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain
 from stargan.judges.judge import Judge
+from stargan.labels import JointLabelSpace
 from stargan.methods.base import Method
 from stargan.methods.classifier import Classifier
 from stargan.metrics.classification import Confusion, Reading, reading, scores
@@ -104,7 +105,8 @@ class TestAccuracy(RunCallback):
             self.readings = read_split(module.method, self.data, self.split)
             self.shown = self.split
             found = scores(self.readings)
-            self.terms.note({f"{self.split}/{name}": value for name, value in found.items()})
+            logged = {**found, "chance": chance(module.method.labels)}
+            self.terms.note({f"{self.split}/{name}": value for name, value in logged.items()})
             better = found["balanced"] > self.best[0]
             if better:
                 self.best = (found["balanced"], module.step)
@@ -167,6 +169,12 @@ class TestAccuracy(RunCallback):
         exact = ", ".join(f"{one.exact:.2%}" for one in self.readings.values())
         words = f"balanced accuracy {balanced:.2%}, all labels right {exact}"
         return {self.shown: f"{words}, best {self.best[0]:.2%} after {self.best[1]} steps"}
+
+
+def chance(labels: JointLabelSpace) -> float:
+    """The balanced accuracy of guessing, the mean over the label spaces."""
+    each = [1 / s.size if s.categorical and s.size > 1 else 0.5 for s in labels.spaces]
+    return sum(each) / len(each)
 
 
 def read_best(path: Path) -> tuple[float, int]:

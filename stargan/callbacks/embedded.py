@@ -53,7 +53,7 @@ class EmbeddedJudge(RunCallback):
             test = TestSet(data, name, translate.labels, COUNT)
             tools = judge_instruments(judge, test.space, "judge")
             records = translate_set(translate, test, tools, BATCH, cycle=False)
-            found = figures(records, test, intervals=False)[:1]
+            found = figures(records, test, intervals=False, bins=0)[:1]
             self.scores[name] = [row for s in found for row in s.rows]
 
     def report(self) -> list[str]:

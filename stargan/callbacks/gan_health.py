@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from stargan.contracts import Batch
 from stargan.errors import Plain, UserError
 from stargan.health.monitors import BY_NAME, Finding, Health, Row
+from stargan.health.page import note_settings
 from stargan.methods.base import Translation
 from stargan.metrics.convergence import gradient_rms
 from stargan.metrics.diversity import Reference, thumbnails
@@ -35,6 +37,7 @@ ACTIONS = ("warn", "stop", "rollback")
 EXIT_CODE = 3
 """Of a run that the monitors have stopped."""
 LOG_NAME = "health.jsonl"
+TOO_YOUNG = "too young to be judged (fewer generator steps than health.grace)"
 
 
 class GanHealth(RunCallback):
@@ -65,8 +68,8 @@ class GanHealth(RunCallback):
         action: str = "warn",
         max_rollbacks: int = 3,
         rate_factor: float = 0.5,
-        samples: int = 256,
-        reference: int = 1000,
+        samples: int = 512,
+        reference: int = 2000,
         bins: int = 20,
         gradients_every: int = 10,
     ) -> None:
@@ -114,6 +117,7 @@ class GanHealth(RunCallback):
             for row in read_rows(path):
                 self.findings += self.health.read(row)
         if trainer.is_global_zero:
+            note_settings(self.folder, self.health)
             cut_log(self.folder / LOG_NAME, module.step, module.rollbacks)
         if self.action == "rollback" and self.begins_healthy(trainer, module):
             write_checkpoint(trainer, self.healthy)
@@ -184,8 +188,10 @@ class GanHealth(RunCallback):
         """That of the resumed run, else from the images collected once there are enough."""
         path = self.folder / "health_bins.pt"
         if path.is_file():
-            self.real = []
-            return Reference(**torch.load(path, weights_only=True))
+            kept = torch.load(path, weights_only=True)
+            if set(kept) == {field.name for field in fields(Reference)}:
+                self.real = []
+                return Reference(**kept)
         if not self.real or len(self.real) * len(self.real[0]) < self.wanted:
             return None
         points = torch.cat(self.real).cpu()
@@ -291,13 +297,13 @@ class GanHealth(RunCallback):
     def report(self) -> list[str]:
         """What was found, a line each."""
         if not self.findings:
-            return []
+            return [] if self.health.judged else [f"Health: {TOO_YOUNG}."]
         return ["Health:", "", *(f"- {sentence(f)}" for f in self.findings)]
 
     def summary(self) -> dict[str, str]:
         """How many troubles there were, and where to read on."""
         if not self.findings:
-            return {"health": "no trouble found"}
+            return {"health": "no trouble found" if self.health.judged else TOO_YOUNG}
         lasting = [BY_NAME[name].title for name in self.health.troubles]
         words = "; ".join(lasting) if lasting else "there was trouble, all of it is over"
         return {"health": f"{words} (stargan health run={self.folder})"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 
 NEUTRAL = "neutral"
 """The class from which the paper translates expressions (section 5.4)."""
+MOST_TOGETHER = 3
+"""Of more exclusive groups and lone labels than this not all combinations are asked for unasked."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,20 @@ class Wish:
 
     label: int
     value: int
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What an image is asked to become: several things at once.
+
+    A lone label is turned over. Of an exclusive group it is asked for another label, which
+    one depends on the number of the image alone, and each is asked for about as often.
+
+    Attributes:
+        groups: exclusive groups and lone labels, by the indices of their labels.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class TestSet:
         count: at most so many test images, spread evenly over the split; None: all. The reference,
             training images to which translations are compared, has at most as many.
         split: ``test``, or ``val`` for what chooses something.
+        together: which things are also asked for at once, see ``combinations_of``.
 
     Attributes:
         name: the dataset's name.
@@ -70,6 +88,7 @@ class TestSet:
         test, reference: the test and the training split.
         rows, labels: ``(N,)`` and ``(N, L)`` of the test images that are used.
         reference_rows, reference_labels: the same of the training images.
+        combinations: what is asked for at once.
         knows_regions: whether it is known of some images what a label may change.
         notes: what the reader of a report should know.
 
@@ -87,6 +106,7 @@ class TestSet:
         labels: JointLabelSpace,
         count: int | None = None,
         split: str = "test",
+        together: bool | Sequence[str] = False,
     ) -> None:
         data.setup()
         self.name = dataset
@@ -96,6 +116,7 @@ class TestSet:
         found = meet(own, labels, dataset)
         self.index = found.needed
         self.space = labels.spaces[self.index]
+        self.combinations = combinations_of(self.space, together)
         self.notes: list[str] = []
         self.rows, self.labels = self._choose(self.test, found, count, split)
         about = self.test.about_regions()
@@ -118,13 +139,23 @@ class TestSet:
             found += [Wish(i, value) for value in values]
         return found
 
-    def wish_name(self, wish: Wish) -> str:
-        """``Blond_Hair``, or ``not Male``."""
+    @property
+    def all_wishes(self) -> list[Wish | Combination]:
+        """``wishes`` and then ``combinations``: what the column ``wish`` of records counts."""
+        return [*self.wishes, *self.combinations]
+
+    def wish_name(self, wish: Wish | Combination) -> str:
+        """``Blond_Hair``, or ``not Male``; ``Hair + Male`` of a combination."""
+        if isinstance(wish, Combination):
+            groups = [[self.space.names[i] for i in group] for group in wish.groups]
+            return " + ".join(map(group_name, groups))
         name = self.space.names[wish.label]
         return name if wish.value else f"not {name}"
 
-    def group(self, wish: Wish) -> list[int]:
+    def group(self, wish: Wish | Combination) -> list[int]:
         """The labels that decide whether a wish came true: the exclusive group, or the label."""
+        if isinstance(wish, Combination):
+            return [i for group in wish.groups for i in group]
         names = self.space.group_of(self.space.names[wish.label])
         return [self.space.index(n) for n in names]
 
@@ -224,21 +255,82 @@ def meet(own: LabelSpace, labels: JointLabelSpace, dataset: str) -> Match:
     return match(labels, known, "the model", f"the data set '{dataset}'", some_classes=True)
 
 
-def wanted(space: LabelSpace, label: Tensor, wish: Wish) -> tuple[Tensor, Tensor]:
+def wanted(
+    space: LabelSpace, label: Tensor, wish: Wish | Combination, row: Tensor
+) -> tuple[Tensor, Tensor]:
     """Who is asked, and for what.
 
     Args:
         space: of the labels.
         label: ``(B, L)``.
-        wish: see ``Wish``.
+        wish: see ``Wish`` and ``Combination``.
+        row: ``(B,)`` int64 numbers of the images, which decide a combination's labels.
 
     Returns:
         Indices of the rows that are not already as wished, and their target labels.
     """
+    if isinstance(wish, Combination):
+        return torch.arange(len(label)), _together(label, wish, row)
     target = space.flip(label, space.names[wish.label])
     ask = (label[:, wish.label] != wish.value) & (target[:, wish.label] == wish.value)
     rows = torch.nonzero(ask).squeeze(1)
     return rows, target[rows]
+
+
+def _together(label: Tensor, wish: Combination, row: Tensor) -> Tensor:
+    target = label.clone()
+    # Scattered, for a data set may repeat its labels in some period.
+    turn = (row * 2654435761) % 2**32 >> 16
+    for group in map(list, wish.groups):
+        part = label[:, group]
+        if len(group) == 1:
+            target[:, group] = 1 - part
+            continue
+        # So many places on from the label that is set; of none any one.
+        some = part.amax(1) > 0.5
+        step = torch.where(some, 1 + turn % (len(group) - 1), turn % len(group))
+        chosen = (torch.where(some, part.argmax(1), 0) + step) % len(group)
+        target[:, group] = torch.nn.functional.one_hot(chosen, len(group)).to(label)
+    return target
+
+
+def combinations_of(space: LabelSpace, together: bool | Sequence[str]) -> list[Combination]:
+    """What is asked for at once: the paper's hair and gender, hair and age, and so on.
+
+    Args:
+        space: of the labels; classes of one problem have nothing to combine.
+        together: True: any two or more of the exclusive groups and lone labels, where there are at
+            most ``MOST_TOGETHER``; False: nothing; or names of labels, ``["Blond_Hair+Male"]``,
+            each of which means its group. Names of other spaces are passed over.
+
+    Raises:
+        UserError: a combination of one thing, or of labels of several spaces.
+    """
+    things = list(dict.fromkeys(space.group_of(name) for name in space.names))
+    if isinstance(together, bool):
+        some = len(things) if together and len(things) <= MOST_TOGETHER else 1
+        chosen = [c for n in range(2, some + 1) for c in combinations(things, n)]
+    else:
+        chosen = []
+        for words in together:
+            names = [name.strip() for name in str(words).split("+")]
+            here = [name in space.names for name in names]
+            if not any(here):
+                continue
+            parts = tuple(dict.fromkeys(space.group_of(n) for n in names if n in space.names))
+            if not all(here) or len(parts) < 2:
+                raise UserError(
+                    f"together={words} must join labels of '{space.name}' that do not exclude each "
+                    "other: together=[Blond_Hair+Male]."
+                )
+            chosen.append(parts)
+    return [Combination(tuple(tuple(map(space.index, g)) for g in groups)) for groups in chosen]
+
+
+def group_name(names: Sequence[str]) -> str:
+    """What an exclusive group is called: the last word that its labels share, or all of them."""
+    last = {name.rpartition("_")[2] for name in names}
+    return last.pop() if len(last) == 1 else "/".join(names)
 
 
 def _stack(split: PreparedImages, rows: Sequence[int]) -> Tensor:

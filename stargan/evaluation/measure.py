@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from stargan.evaluation.held_out import Chunk, TestSet, wanted
 from stargan.export import possible
 from stargan.judges.judge import Judge
 from stargan.labels import LabelSpace
+from stargan.metrics.diversity import whole_pixels
 from stargan.metrics.fid import FeatureNetwork
 from stargan.writing import whole, write_whole
 
@@ -64,10 +65,11 @@ class Instruments:
         return self.features.name == self.judge_name
 
     def read(self, image: Tensor) -> Table:
-        """Logits in the labels of the model's space, and features; on the CPU."""
+        """Logits in the labels of the model's space, features, pixels for bins; on the CPU."""
+        pixels = whole_pixels(image).cpu()
         image = image.to(self.judge.device)
         features, scores = self.features.read(image)
-        found = {"features": features.float().cpu()}
+        found = {"features": features.float().cpu(), "pixels": pixels}
         if self.own_features and scores is not None:
             found["logits"] = scores[:, self.columns.to(scores.device)].float().cpu()
             return found
@@ -98,12 +100,14 @@ class Shards:
     """Tables by name, in a folder or in memory; what is there already is not made again.
 
     Args:
-        folder: where they are kept; None: nowhere.
-        identity: what they depend on; a folder of another identity is emptied.
+        folder: where they are kept; None: in memory.
+        identity: what they depend on (``identity.of_images`` and the like); a folder of another
+            identity is emptied.
     """
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self.kept: dict[str, Table] = {}
         if folder is None:
             return
         text = json.dumps(identity, sort_keys=True, default=str)
@@ -122,7 +126,9 @@ class Shards:
     def get(self, name: str, make: Callable[[], Table]) -> Table:
         """A table, made if it is not there."""
         if self.folder is None:
-            return make()
+            if name not in self.kept:
+                self.kept[name] = make()
+            return self.kept[name]
         path = self.folder / f"{name}.safetensors"
         if path.is_file():
             with contextlib.suppress(SafetensorError, OSError):  # damaged: made again
@@ -139,13 +145,14 @@ class Records:
 
     Attributes:
         real: of the test images: ``row``, ``label (N, L)``, ``logits (N, L)``, ``features (N, F)``,
-            with a feature network of its own also ``scores (N, K)``.
+            ``pixels (N, P)`` (see ``whole_pixels``), with a feature network of its own also
+            ``scores (N, K)``.
         fake: of the translations, the same (``label`` is what the image was), and ``wish`` (number
-            in ``TestSet.wishes``), ``target (M, L)``, ``distance``, ``change`` and, where regions
-            are known, ``inside`` and ``outside`` (NaN for an image without one); with cycles
-            ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences are
-            mean absolute ones on [0, 1].
-        reference: of the training images: ``label``, ``features``.
+            in ``TestSet.all_wishes``), ``target (M, L)``, ``distance``, ``change`` and, where
+            regions are known, ``inside`` and ``outside`` (NaN for an image without one); with
+            cycles ``l1``, ``psnr``, ``ssim``; where the true answer is known ``truth``. Differences
+            are mean absolute ones on [0, 1].
+        reference: of the training images: ``label``, ``features``, ``pixels``.
     """
 
     real: Table
@@ -162,8 +169,11 @@ def translate_set(
     reference: Shards | None = None,
     cycle: bool = True,
     advance: Callable[[int], None] = lambda count: None,
+    truth: bool = True,
 ) -> Records:
     """Translate every test image to every label that it does not have, and measure.
+
+    Changes that a model says it cannot make (``contracts.Chooses``) are left out.
 
     Args:
         translate: the model.
@@ -171,10 +181,11 @@ def translate_set(
         tools: judge, features, distance.
         batch_size: images at a time.
         shards: where the measurements are kept.
-        reference: where those of the training images are kept; None in memory: they are left out,
-            and with them FID, KID and diversity of real images.
+        reference: where those of the real images, which no model changes, are kept; None: training
+            images are left out, and with them FID, KID and bins.
         cycle: also translate back.
         advance: told the number of images that are done.
+        truth: also compare with the true images, where they are known; each has to be drawn.
     """
     shards = shards or Shards(None)
     compared: list[Table] = []
@@ -186,10 +197,12 @@ def translate_set(
     real: list[Table] = []
     fake: list[Table] = []
     for start, end in test.chunks(batch_size):
-        make = partial(_measure, translate, test, tools, start, end, cycle)
-        both = shards.get(f"{start:07d}", make)
-        for tables, kind in ((real, "real."), (fake, "fake.")):
-            tables.append({k[5:]: v for k, v in both.items() if k.startswith(kind)})
+        load = cache(partial(test.load, start, end))
+        # Real images do not depend on the model: they are kept with the training images.
+        seen = (reference or shards).get(f"test_{start:07d}", partial(_real, tools, load))
+        real.append(seen)
+        make = partial(_fakes, translate, test, tools, load, seen, cycle, truth)
+        fake.append(shards.get(f"{start:07d}", make))
         advance(end - start)
     return Records(_joined(real), _joined(fake), _joined(compared))
 
@@ -209,31 +222,43 @@ def _reference(test: TestSet, tools: Instruments, start: int, end: int) -> Table
     if not len(chunk.row):
         return {"label": chunk.label}
     read = tools.read(chunk.image)
-    return {"label": chunk.label, "features": read["features"]}
+    return {"label": chunk.label, "features": read["features"], "pixels": read["pixels"]}
 
 
-def _measure(
-    translate: Translate, test: TestSet, tools: Instruments, start: int, end: int, cycle: bool
-) -> Table:
-    """One chunk of images: columns ``real.*`` of the images, ``fake.*`` of the translations."""
-    chunk = test.load(start, end)
+def _real(tools: Instruments, load: Callable[[], Chunk]) -> Table:
+    """One chunk of the test images themselves."""
+    chunk = load()
     if not len(chunk.row):
-        return {"real.row": chunk.row}
-    real = {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
+        return {"row": chunk.row}
+    return {"row": chunk.row, "label": chunk.label, **tools.read(chunk.image)}
+
+
+def _fakes(
+    translate: Translate,
+    test: TestSet,
+    tools: Instruments,
+    load: Callable[[], Chunk],
+    real: Table,
+    cycle: bool,
+    truth: bool,
+) -> Table:
+    """The translations of one chunk of test images, whose own measurements are ``real``."""
+    chunk = load()
+    if not len(chunk.row):
+        return {"row": chunk.row}
     parts: list[Table] = []
     regions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-    for number, wish in enumerate(test.wishes):
-        rows, target = wanted(test.space, chunk.label, wish)
+    for number, wish in enumerate(test.all_wishes):
+        rows, target = wanted(test.space, chunk.label, wish, chunk.row)
+        own = translate.labels.expand(chunk.label[rows], test.index)
+        asked = translate.labels.expand(target, test.index)
         # Some models have no network for some changes: those are not asked of them.
-        joint = (translate.labels.expand(t, test.index) for t in (chunk.label[rows], target))
-        can = possible(translate, *joint)
-        rows, target = rows[can], target[can]
+        can = possible(translate, own, asked)
+        rows, target, own, asked = rows[can], target[can], own[can], asked[can]
         if not len(rows):
             continue
         image, label = chunk.image[rows], chunk.label[rows]
         dataset = torch.full((len(rows),), test.index)
-        own = translate.labels.expand(label, test.index)
-        asked = translate.labels.expand(target, test.index)
         made = translate(image, own, asked, dataset)
         fake = rounded(made.float().cpu())
         read = tools.read(fake)
@@ -256,15 +281,15 @@ def _measure(
             mask, known = (part_of[rows] for part_of in regions[group])
             for name, where in (("inside", mask), ("outside", ~mask)):
                 part[name] = _mean(pixels, where).where(known, torch.nan)
-        true = [test.truth(int(chunk.row[r]), t) for r, t in zip(rows, target, strict=True)]
-        if all(t is not None for t in true):
+        pairs = zip(rows, target, strict=True)
+        true = [test.truth(int(chunk.row[r]), t) for r, t in pairs] if truth else []
+        if true and all(t is not None for t in true):
             drawn = torch.stack([t for t in true if t is not None])
             part["truth"] = change(fake, drawn).mean((1, 2))
         if cycle:
             part |= _cycle(translate, image, made, asked, own, dataset)
         parts.append(part)
-    named = {f"real.{k}": v for k, v in real.items()}
-    return named | {f"fake.{k}": v for k, v in _joined(parts).items()}
+    return _joined(parts) or {"row": chunk.row[:0]}
 
 
 def _cycle(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from stargan.export.description import FORMAT, PRODUCTS, Framing, describe, reads, samples
+from stargan.export.description import (
+    FORMAT,
+    PRODUCTS,
+    Framing,
+    describe,
+    reads,
+    refuse_untrained,
+    samples,
+    untrained,
+)
 from stargan.export.model import Model, find_device
 from stargan.export.opening import open_model
 from stargan.export.parts import Parts, open_parts, save_export
@@ -25,6 +34,8 @@ __all__ = [
     "open_parts",
     "possible",
     "reads",
+    "refuse_untrained",
     "samples",
     "save_export",
+    "untrained",
 ]

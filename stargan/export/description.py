@@ -12,7 +12,8 @@
      "image": {"size": [height, width], "channels": 3 or 1,
                "framing": {"crop": {space name: pixels or null}, "resize": "bilinear",
                            "range": [-1, 1]}},
-     "training": {method, experiment, steps, version, date}}
+     "training": {method, experiment, steps, counts (of each group), phases (steps in each),
+                  version, date; untrained: networks that no step has moved}}
 
 A network's name is the prefix of its tensors. Nobody asks for a network by its name, but for what
 has a role; a role's networks are told by ``networks``, whatever else it says.
@@ -126,6 +127,33 @@ def describe(
         },
         "training": dict(training),
     }
+
+
+def untrained(training: Plain) -> list[str]:
+    """The networks of a model that its training has not moved by a single step."""
+    return [str(name) for name in training.get("untrained") or ()]
+
+
+def refuse_untrained(training: Plain, where: str, force: Any = False) -> None:
+    """Refuse a model that nobody has trained, unless ``force``.
+
+    Args:
+        training: of its description.
+        where: the file or folder, for the message.
+        force: take it all the same.
+
+    Raises:
+        UserError: it was never trained; says how far its run came and what to do.
+    """
+    if not isinstance(force, bool):
+        raise UserError(f"force={force} is neither true nor false.")
+    if names := [] if force else untrained(training):
+        made = ", ".join(f"{n:,} of {group}" for group, n in training.get("counts", {}).items())
+        raise UserError(
+            f"'{where}' was never trained: its run made no step of {', '.join(names)} (steps made: "
+            f"{made}), so it would only give noise; let the run go on (stargan train resume=RUN "
+            "with more trainer.max_minutes= or trainer.max_steps=), or take it with force=true."
+        )
 
 
 def without(plain: Plain, role: str) -> Plain:

@@ -111,6 +111,14 @@ class Traced(Rule):
         """See ``Rule``."""
         self.rule.check(own, target)
 
+    def can(self, own: Tensor, target: Tensor) -> Tensor:
+        """See ``Rule``."""
+        return self.rule.can(own, target)
+
+    def changeable(self, space: int) -> list[str]:
+        """See ``Rule``."""
+        return self.rule.changeable(space)
+
     def feed(self, own: Tensor, target: Tensor, dataset: Tensor) -> dict[str, Tensor]:
         """See ``Rule``."""
         return self.rule.feed(own, target, dataset)

@@ -25,9 +25,9 @@ def open_model(
     """Open a translator: a run folder, a file of any exported format, or a model on the hub.
 
     Args:
-        path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt`` is
-            newer), a folder of run folders of single-purpose models (``sets``), a folder that
-            ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
+        path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
+            has made more steps), a folder of run folders of single-purpose models (``sets``), a
+            folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
             ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
         revision: of a model on the hub: a branch, tag or commit.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 import torch
 from torch import Tensor
 
 from stargan.export.model import Model
+from stargan.metrics.bootstrap import Estimate, mean_interval
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Parity:
         mean: mean absolute difference, on [-1, 1].
         same_labels: share of labels, read off the photos, that are the same in both; None where
             one of the two reads none.
-        before, after: milliseconds for one image, one at a time, best of several.
+        before, after: milliseconds for one image, one at a time, the median of several.
+        faster: how many times as fast the file is as the model, with its 95 % interval; None where
+            both are the same networks in PyTorch, which no file makes faster.
     """
 
     images: int
@@ -34,15 +39,26 @@ class Parity:
     same_labels: float | None
     before: float
     after: float
+    faster: Estimate | None = None
 
     def sentences(self) -> list[str]:
         """The figures in words."""
         said = [
             f"{self.translations} translations of {self.images} photos: largest difference "
             f"{self.largest:.2g}, mean {self.mean:.2g}, on a range of 2.",
-            f"One image at a time on this machine: {self.after:.1f} ms, PyTorch {self.before:.1f} "
-            f"ms, so {self.before / self.after:.2f} times as fast.",
         ]
+        if self.faster is not None:
+            found = self.faster
+            range_ = f"(95 % {found.low:.2f} to {found.high:.2f}, {found.count} repeats in turn)"
+            words = (
+                f"{found.value:.2f} times as fast {range_}"
+                if not found.low <= 1 <= found.high
+                else f"no measurable difference {range_}"
+            )
+            said.append(
+                f"One image at a time on this machine: {self.after:.1f} ms, PyTorch "
+                f"{self.before:.1f} ms: {words}."
+            )
         if self.same_labels is not None:
             said.insert(1, f"Labels read off the photos that are the same: {self.same_labels:.1%}.")
         return said
@@ -77,14 +93,16 @@ def compare(before: Model, after: Model, photos: Tensor, batch_size: int = 8) ->
             if worst != worst:
                 break
     one = photos[:1], own[:1], target[:1], dataset[:1]
+    times = in_turn(lambda: before(*one), lambda: after(*one))
     return Parity(
         images=len(photos),
         translations=len(target),
         largest=largest,
         mean=total / count,
         same_labels=_same_labels(before, after, photos),
-        before=milliseconds(lambda: before(*one)),
-        after=milliseconds(lambda: after(*one)),
+        before=median(times[0]),
+        after=median(times[1]),
+        faster=None if after.parts is not None else speed(*times),
     )
 
 
@@ -110,14 +128,27 @@ def _same_labels(before: Model, after: Model, photos: Tensor) -> float | None:
     return torch.cat([s.flatten() for s in same]).float().mean().item()
 
 
-def milliseconds(call: Callable[[], object], seconds: float = 0.3) -> float:
-    """Best time of a call: after a first one, again and again for so long, twice at least."""
-    call()
-    times: list[float] = []
-    while len(times) < 2 or (sum(times) < seconds and len(times) < 20):
-        start = time.perf_counter()
+def in_turn(
+    one: Callable[[], object], other: Callable[[], object], repeats: int = 20
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of two calls, again and again in turn, so that other load meets both alike."""
+    calls = (one, other)
+    for call in calls:
         call()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for call, kept in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            kept.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def speed(before: Sequence[float], after: Sequence[float]) -> Estimate:
+    """How many times as fast the second is: the geometric mean over the pairs, and its interval."""
+    ratios = [math.log(a / b) for a, b in zip(before, after, strict=True)]
+    found = mean_interval(ratios)
+    value, low, high = (math.exp(x) for x in (found.value, found.low, found.high))
+    return Estimate(value, low, high, found.count)

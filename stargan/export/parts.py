@@ -147,7 +147,8 @@ def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
     """The networks of a run folder, checkpoint or exported file of this kind.
 
     Args:
-        path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` is newer.
+        path: of a run folder, the exported file is taken unless ``checkpoints/last.ckpt`` has made
+            more steps.
         kind: one of ``PRODUCTS``.
         trust: packages whose networks the file may name, see ``building``.
 
@@ -201,13 +202,28 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
                 f"the folder '{path}' holds no model (neither {product} nor {hub.WEIGHTS} nor "
                 f"checkpoints/last.ckpt): give a run folder or {_SORTS}."
             )
-        # max keeps the first of equals: the export.
-        return max(found, key=lambda p: p.stat().st_mtime_ns)
+        # By steps, for copying a folder changes the times. max keeps the first of equals.
+        return found[0] if len(found) == 1 else max(found, key=_steps)
     if not path.exists():
         raise UserError(f"'{path}' does not exist: give a run folder or {_SORTS}.")
     if path.suffix not in SUFFIXES:
         raise UserError(f"'{path}' is no model: give a run folder or {_SORTS}.")
     return path
+
+
+def _steps(path: Path) -> int:
+    """How many steps the model in a file has been trained; -1 where it does not say."""
+    try:
+        if path.suffix == ".ckpt":
+            plain = load_weights(path)["hyper_parameters"]["export"]
+        elif path.name == hub.WEIGHTS:
+            plain = parse((path.parent / hub.CONFIG).read_bytes())
+        else:
+            with safe_open(path, framework="pt") as file:
+                plain = parse(file.metadata()["stargan"])
+        return int(plain["training"]["steps"])
+    except (UserError, OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return -1
 
 
 def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str]]:

@@ -139,4 +139,6 @@ def _free(wanted: str, taken: Mapping[str, object]) -> str:
 def _training(models: Mapping[str, Parts]) -> Plain:
     """What all have done: the steps of each by name."""
     steps = {name: parts.training.get("steps") for name, parts in models.items()}
-    return {"models": list(models), "steps": sum(s for s in steps.values() if isinstance(s, int))}
+    found = {"models": list(models), "steps": sum(s for s in steps.values() if isinstance(s, int))}
+    never = [name for name, parts in models.items() if parts.training.get("untrained")]
+    return found | ({"untrained": never} if never else {})

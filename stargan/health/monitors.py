@@ -40,6 +40,13 @@ OVERSHOT = 50.0
 GROWN = 3.0
 # Bits of Jensen-Shannon divergence from which samples are another thing than the data.
 FAR = 0.4
+# From so many bins that hold another share of the samples, and so many bits of divergence, kinds of
+# images are missing. Fewer will do where samples look as real as the data: so near to them.
+MISSING, MISSING_BITS = 0.6, 0.25
+MISSING_ALIVE, MISSING_BITS_ALIVE = 0.4, 0.08
+ALIVE = 1.3
+# A balanced accuracy that is not so far above that of chance is that of guessing.
+NO_BETTER = 0.02
 # Rows that a usual value or an oscillation is taken from.
 WINDOW = 64
 # Below this mean difference on the [-1, 1] scale a person sees no difference between two images:
@@ -293,7 +300,11 @@ def oscillates(history: History) -> Opinion | None:
 
 
 def mode_collapse(history: History) -> Opinion | None:
-    """Images that are alike, or of a few kinds only, although they fool D."""
+    """Images that are alike, or of a few kinds only, although they fool D.
+
+    Bins that differ say that kinds are missing, or that images are poor. So the bound is lower for
+    images that are as near to real ones as these are to each other: then they are not poor.
+    """
     names = ("spread", "bins", "jsd", "ndb", "duplicates")
     read = {n: history.now(f"samples/{n}") for n in names}
     if any(map(math.isnan, read.values())):
@@ -301,11 +312,16 @@ def mode_collapse(history: History) -> Opinion | None:
     alike = read["spread"] < 0.5
     few = read["bins"] < 1 / 3 and read["jsd"] > FAR
     twins = read["duplicates"] > 0.5
+    ndb, jsd, off = (mean(history.values(f"samples/{n}", 10)) for n in ("ndb", "jsd", "off"))
+    few |= ndb >= MISSING and jsd >= MISSING_BITS
+    few |= off < ALIVE and ndb >= MISSING_ALIVE and jsd >= MISSING_BITS_ALIVE
     words = (
         f"distances between samples {read['spread']:.2f} of those of the data, bins in use "
-        f"{read['bins']:.0%}, {read['ndb']:.0%} of the bins differ, divergence "
-        f"{read['jsd']:.2f}, near twins {read['duplicates']:.0%}"
+        f"{read['bins']:.0%}, {ndb:.0%} of the bins differ, divergence {jsd:.2f}, "
+        f"near twins {read['duplicates']:.0%}"
     )
+    if math.isfinite(off):
+        words += f", distance to real images {off:.2f} of that between these"
     return Opinion(alike or few or twins, words)
 
 
@@ -344,6 +360,21 @@ def background_drift(history: History) -> Opinion | None:
         return None
     words = f"under their own labels the margin of images changes by {drift:.2f} (scale [-1, 1])"
     return Opinion(drift > 0.25, words)
+
+
+def mean(values: Sequence[float]) -> float:
+    """NaN of none."""
+    return sum(values) / len(values) if values else math.nan
+
+
+def classifier_guesses(history: History) -> Opinion | None:
+    """A classifier that reads images kept aside no better than by chance."""
+    for split in ("val", "test"):
+        value, chance = (history.now(f"{split}/{name}") for name in ("balanced", "chance"))
+        if not math.isnan(value) and not math.isnan(chance):
+            words = f"balanced accuracy {value:.1%} on the {split} split, by chance {chance:.1%}"
+            return Opinion(value < chance + NO_BETTER, words)
+    return None
 
 
 def worst(opinions: Sequence[Opinion]) -> Opinion | None:
@@ -458,6 +489,15 @@ MONITORS = (
         background_drift,
         ("diverged", "input_ignored", "colour_drift"),
     ),
+    Monitor(
+        "classifier_guesses",
+        "the classifier reads images kept aside no better than by chance",
+        "labels that belong to the images (look at some), other images in the training split, a "
+        "lower learning rate, more steps; start from pretrained weights",
+        ("val/balanced", "test/balanced"),
+        classifier_guesses,
+        ("diverged",),
+    ),
 )
 BY_NAME = {monitor.name: monitor for monitor in MONITORS}
 
@@ -475,6 +515,13 @@ class Health:
     def __init__(
         self, scale: Scale | None, n_critic: int = 1, grace: int = 1000, patience: int = 300
     ) -> None:
+        self.settings = {
+            "scale": None if scale is None else list(scale),
+            "n_critic": n_critic,
+            "grace": grace,
+            "patience": patience,
+        }
+        """What ``of`` makes the same monitors of, plain data."""
         self.grace = grace * n_critic
         self.patience = patience * n_critic
         self.history = History(scale)
@@ -488,6 +535,12 @@ class Health:
         """Of the last row."""
         self._well: list[list[int]] = []  # First and last step of every run of clear rows.
         self._was_clear = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Health:
+        """The monitors of a run from its ``settings``."""
+        scale = settings["scale"]
+        return cls(**{**settings, "scale": None if scale is None else Scale(*scale)})
 
     def read(self, row: Row) -> list[Finding]:
         """One row more: what begins and what ends with it."""

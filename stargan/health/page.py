@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +13,10 @@ from stargan.errors import Plain
 from stargan.health.monitors import BY_NAME, MONITORS, Health, Row
 from stargan.losses.adversarial import ADVERSARIAL
 from stargan.reports.page import Page
+from stargan.writing import write_whole
 
+SETTINGS = "health.json"
+"""In the run folder: how the run is judged."""
 # Title, curves, and whether the axis is logarithmic.
 PLOTS = (
     ("Adversarial terms", ("D/adv", "G/adv"), False),
@@ -23,8 +28,10 @@ PLOTS = (
     ("Gradients, root mean square", ("grad/G", "grad/D", "grad/Ez", "grad/Ey"), True),
     ("Samples against the data", ("samples/spread", "samples/bins", "samples/jsd"), False),
     ("Bins that differ, near twins", ("samples/ndb", "samples/duplicates"), False),
+    ("Distance of samples to the data", ("samples/off",), False),
     ("What the label changes", ("label_effect",), True),
     ("What the input changes", ("input_effect",), False),
+    ("Balanced accuracy on images kept aside", ("val/balanced", "test/balanced"), False),
     ("Drift under the own label", ("colour_drift", "background_drift"), False),
 )
 WORDS = {
@@ -33,6 +40,8 @@ WORDS = {
     "samples/bins": "kinds of images (k-means) in use over those of the data; 1: as many",
     "samples/jsd": "Jensen-Shannon divergence of the shares of the kinds, in bits",
     "samples/ndb": "share of the kinds whose frequency differs at the 5 % level (NDB / K)",
+    "samples/off": "mean distance of a sample to the nearest real image, over that between real "
+    "images; 1: samples look as real as the data",
     "samples/duplicates": "share of images that have a near twin; about 0.01 in the data",
     "grad/G": "root mean square of G's gradients; below 1e-7 Adam's steps fade out",
     "label_effect": "mean |G(x, c1) - G(x, c2)| on [-1, 1]; below 0.004 nobody sees it",
@@ -150,21 +159,34 @@ def capital(text: str) -> str:
 
 
 def last_sample(folder: Path) -> Path | None:
-    """The newest picture of a run's samples."""
-    pictures = [*folder.glob("samples/*.png"), *folder.glob("image_at_epoch_*.png")]
-    return max(pictures, key=lambda p: p.stat().st_mtime) if pictures else None
+    """The picture of a run's samples with the highest step, or else epoch, in its name."""
+    for pattern in ("samples/step_*.png", "image_at_epoch_*.png"):
+        numbers = {p: re.search(r"_(\d+)", p.name) for p in sorted(folder.glob(pattern))}
+        known = {p: int(number[1]) for p, number in numbers.items() if number}
+        if known:
+            return max(known, key=known.__getitem__)
+    return None
 
 
-def replay(config: Plain, rows: Sequence[Row]) -> tuple[Health, list[Plain]]:
+def note_settings(folder: Path, health: Health) -> None:
+    """Keep how a run is judged, so that it is judged the same afterwards."""
+    write_whole(folder / SETTINGS, json.dumps(health.settings))
+
+
+def replay(folder: Path, config: Plain, rows: Sequence[Row]) -> tuple[Health, list[Plain]]:
     """The monitors with all rows read, and what they found.
 
     Args:
-        config: of the run.
+        folder: of the run.
+        config: of the run; asked where the run had no monitors.
         rows: of its metrics.csv.
     """
-    method, told = config["method"], config.get("health", {})
-    loss = ADVERSARIAL.get(str(method.get("adversarial")))
-    patience = {k: int(told[k]) for k in ("grace", "patience") if k in told}
-    health = Health(loss.scale if loss else None, int(method.get("n_critic", 1)), **patience)
+    if (folder / SETTINGS).is_file():
+        health = Health.of(json.loads((folder / SETTINGS).read_text(encoding="utf-8")))
+    else:
+        method, told = config["method"], config.get("health", {})
+        loss = ADVERSARIAL.get(str(method.get("adversarial")))
+        patience = {k: int(told[k]) for k in ("grace", "patience") if k in told}
+        health = Health(loss.scale if loss else None, int(method.get("n_critic", 1)), **patience)
     found = [f.to_plain() | {"attempt": 0} for row in rows for f in health.read(row)]
     return health, found

@@ -57,7 +57,7 @@ class Sampler:
 
         Args:
             path: of a run folder, ``generator.safetensors`` is taken unless
-                ``checkpoints/last.ckpt`` is newer.
+                ``checkpoints/last.ckpt`` has made more steps.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the network makes at once.
             trust: packages whose networks the file may name, see ``building``.

@@ -62,8 +62,9 @@ class Translator:
 
         Args:
             path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
-                is newer), a folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
-                ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
+                has made more steps), a folder that ``save_pretrained`` wrote, a ``.ckpt``,
+                ``.safetensors``, ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face
+                hub.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the networks see at once.
             revision: of a model on the hub: a branch, tag or commit.

@@ -1,18 +1,32 @@
 """Does G make the variety of the data? Bins, distances, duplicates.
 
 Everything works on rows of numbers ``(N, F)``: pixels of thumbnails (``thumbnails``) while
-training, features of a named network in an evaluation. FID and the
-Inception Score are in ``metrics.fid``.
+training, of whole images (``whole_pixels``) in an evaluation. FID and the Inception Score are in
+``metrics.fid``.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.cluster.vq import kmeans2
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import norm
 from torch import Tensor
+
+WHOLE = 32
+"""Pixels of a side up to which images are binned as they are; larger ones are averaged to it."""
+BINS = 100
+"""As many bins as the authors of NDB take."""
+STARTS = 3
+IN_A_BIN = 10
+"""Images that a bin must hold on average: with fewer images there are fewer bins."""
 
 
 def thumbnails(image: Tensor, side: int = 8) -> Tensor:
@@ -20,29 +34,30 @@ def thumbnails(image: Tensor, side: int = 8) -> Tensor:
     return F.adaptive_avg_pool2d(image.detach().float(), side).flatten(1)
 
 
+def whole_pixels(image: Tensor) -> Tensor:
+    """Images ``(B, C, H, W)`` in [-1, 1] as rows of bytes ``(B, P)``, see ``WHOLE``."""
+    size = min(image.shape[-2], WHOLE), min(image.shape[-1], WHOLE)
+    small = F.adaptive_avg_pool2d(image.detach().float(), size)
+    return small.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).flatten(1)
+
+
 def k_means(points: Tensor, bins: int, seed: int = 0, rounds: int = 30) -> Tensor:
-    """Centres ``(bins, F)`` of points ``(N, F)``: k-means++ start, then Lloyd's rounds.
+    """Centres ``(bins, F)`` of points ``(N, F)``: the best of ``STARTS`` starts of k-means++.
 
     Deterministic by the seed. There are fewer centres when there are fewer different points.
     """
-    draws = torch.Generator().manual_seed(seed)
-    first = int(torch.randint(len(points), (), generator=draws))
-    centres = points[first : first + 1]
-    for _ in range(bins - 1):
-        weight = torch.cdist(points, centres).min(1).values.square().cpu().double()
-        if float(weight.sum()) <= 0:
-            break  # No point left that is not a centre.
-        centres = torch.cat([centres, points[torch.multinomial(weight, 1, generator=draws)]])
-    for _ in range(rounds):
-        nearest = torch.cdist(points, centres).argmin(1)
-        counts = torch.bincount(nearest, minlength=len(centres)).clamp(min=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, points)
-        empty = torch.bincount(nearest, minlength=len(centres)) == 0
-        moved = torch.where(empty[:, None], centres, sums / counts[:, None])
-        if torch.equal(moved, centres):
-            break
-        centres = moved
-    return centres
+    rows = points.detach().float().cpu()
+    different = torch.unique(rows, dim=0)
+    if len(different) <= bins:
+        return different
+    rng = np.random.default_rng(seed)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty bin keeps the centre that it had
+        for _ in range(STARTS):
+            made, _ = kmeans2(rows.numpy(), bins, iter=rounds, minit="++", seed=rng)
+            found.append(torch.from_numpy(made).float())
+    return min(found, key=lambda c: float(torch.cdist(rows, c).amin(1).square().sum()))
 
 
 def bin_counts(points: Tensor, centres: Tensor) -> Tensor:
@@ -66,19 +81,53 @@ def different_bins(real: Tensor, fake: Tensor, level: float = 0.05) -> int:
     pooled = (real + fake).double() / (n + m)
     error = (pooled * (1 - pooled) * (1 / n + 1 / m)).sqrt()
     z = torch.where(error > 0, (p - q).abs() / error.clamp(min=1e-300), torch.zeros_like(p))
-    critical = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - level, dtype=torch.float64)))
-    return int((z > critical).sum())
+    return int((z > float(norm.ppf(1 - level / 2))).sum())
 
 
 def jensen_shannon(real: Tensor, fake: Tensor) -> float:
     """Jensen-Shannon divergence of two rows of counts ``(K,)``, in bits: 0 equal, 1 disjoint."""
-    p, q = real.double() / real.sum(), fake.double() / fake.sum()
-    middle = (p + q) / 2
+    return float(jensenshannon(real.double().numpy(), fake.double().numpy(), base=2)) ** 2
 
-    def relative(a: Tensor) -> Tensor:
-        return torch.where(a > 0, a * (a / middle.clamp(min=1e-300)).clamp(min=1e-300).log2(), 0.0)
 
-    return float((relative(p) + relative(q)).sum() / 2)
+class Binned(NamedTuple):
+    """How samples fill the bins of training images.
+
+    Attributes:
+        ndb: share of the bins that hold another share of the samples (NDB / K).
+        jsd: Jensen-Shannon divergence of the shares, in bits.
+        bins: how many there are.
+    """
+
+    ndb: float
+    jsd: float
+    bins: int
+
+
+def compare_bins(train: Tensor, *samples: Tensor, most: int = BINS) -> list[Binned]:
+    """NDB and JSD of sets of samples in the bins of training images, as published.
+
+    Richardson and Weiss, On GANs and GMMs, NeurIPS 2018: k-means of the training images' pixels.
+    The more samples, the smaller the differences that count: compare sets of equal numbers.
+
+    Args:
+        train: ``(N, P)``, see ``whole_pixels``.
+        samples: ``(M, P)`` each.
+        most: bins, fewer where there are not ``IN_A_BIN`` images for each.
+
+    Returns:
+        Of each set; none where there are too few images for five bins.
+    """
+    count = min(most, min(map(len, (train, *samples))) // IN_A_BIN)
+    if count < 5:
+        return []
+    centres = k_means(train, count)
+    counts = bin_counts(train.float(), centres)
+    found = []
+    for points in samples:
+        held = bin_counts(points.float(), centres)
+        share = different_bins(counts, held) / len(centres)
+        found.append(Binned(share, jensen_shannon(counts, held), len(centres)))
+    return found
 
 
 def used_bins(counts: Tensor) -> float:
@@ -131,13 +180,17 @@ class Reference:
         centres: ``(K, F)`` of the bins.
         counts: ``(K,)`` real samples per bin.
         spread: mean distance between two of them.
+        points: ``(N, F)`` real samples.
+        near: mean distance of a real sample to the nearest other one.
         close: distance that only one in a hundred real samples has to its nearest other one, in
             sets of the size that ``read`` will be given.
     """
 
     centres: Tensor
     counts: Tensor
+    points: Tensor
     spread: float
+    near: float
     close: float
 
     @staticmethod
@@ -146,7 +199,9 @@ class Reference:
         centres = k_means(real, bins, seed)
         chosen = real[:size]
         close = float(nearest_distances(chosen).quantile(0.01))
-        return Reference(centres, bin_counts(real, centres), spread(chosen), close)
+        near = float(nearest_distances(real).mean())
+        counts = bin_counts(real, centres)
+        return Reference(centres, counts, real, spread(chosen), near, close)
 
     def read(self, fake: Tensor) -> dict[str, float]:
         """How fakes ``(N, F)`` compare.
@@ -154,7 +209,9 @@ class Reference:
         Returns:
             ``ndb``: share of bins that differ (NDB / K). ``jsd``: bits. ``bins``: bins in use,
             over those of the real samples. ``spread``: mean distance over that of the real
-            samples. ``duplicates``: share that has a near twin, about 0.01 in real samples.
+            samples. ``off``: mean distance to the nearest real sample over that between real
+            samples; 1: they look as real. ``duplicates``: share that has a near twin, about 0.01
+            in real samples.
         """
         counts = bin_counts(fake, self.centres)
         return {
@@ -162,5 +219,8 @@ class Reference:
             "jsd": jensen_shannon(self.counts, counts),
             "bins": used_bins(counts) / used_bins(self.counts),
             "spread": spread(fake) / self.spread if self.spread else math.nan,
+            "off": float(torch.cdist(fake, self.points).amin(1).mean()) / self.near
+            if self.near
+            else math.nan,
             "duplicates": duplicates(fake, self.close),
         }

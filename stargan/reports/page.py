@@ -46,18 +46,25 @@ class Page:
     Args:
         title: heading of the page.
         subtitle: a line under it.
+        contents: a wide page with a list of its headings at the side.
     """
 
-    def __init__(self, title: str, subtitle: str = "") -> None:
+    def __init__(self, title: str, subtitle: str = "", contents: bool = False) -> None:
         self.title = title
         self.subtitle = subtitle
+        self.contents = contents
+        self._headings: list[str] = []
         self._html: list[str] = []
         self._markdown: list[str] = []
         self._plots = False
 
     def heading(self, text: str, level: int = 2) -> None:
         """A heading of level 2 or 3."""
-        self._put(f"<h{level}>{_inline(text)}</h{level}>", f"{'#' * level} {text}")
+        mark = ""
+        if level == 2:
+            self._headings.append(text)
+            mark = f' id="part{len(self._headings)}"'
+        self._put(f"<h{level}{mark}>{_inline(text)}</h{level}>", f"{'#' * level} {text}")
 
     def text(self, text: str) -> None:
         """A paragraph; ``**bold**``, ``*emphasis*`` and `` `code` `` as in Markdown."""
@@ -186,11 +193,18 @@ class Page:
             UserError: the place cannot be written to.
         """
         under = f'<p class="subtitle">{_inline(self.subtitle)}</p>' if self.subtitle else ""
+        listed = "".join(
+            f'<a href="#part{i}">{_inline(text)}</a>' for i, text in enumerate(self._headings, 1)
+        )
+        kind = ' class="broad"' if self.contents else ""
+        nav = f"<nav>{listed}</nav>" if self.contents else ""
         text = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head>\n<body><main>"
-            f"<h1>{_inline(self.title)}</h1>{under}\n" + "\n".join(self._html) + "\n</main></body>"
+            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head>\n<body>{nav}"
+            f"<main{kind}><h1>{_inline(self.title)}</h1>{under}\n"
+            + "\n".join(self._html)
+            + "\n</main></body>"
             "</html>\n"
         )
         write_whole(path, text)
@@ -415,6 +429,12 @@ svg .end{text-anchor:end}svg .mid{text-anchor:middle}svg .word{fill:var(--ink)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.82rem}
 .legend span::before{content:"";display:inline-block;width:12px;height:3px;margin:0 5px 3px 0;
 background:currentColor}
+main.broad{max-width:1360px}
+nav{display:flex;flex-wrap:wrap;gap:4px 14px;padding:12px 16px 0;font-size:.86rem;
+max-width:1360px;margin:0 auto}
+nav a{color:var(--soft);text-decoration:none}nav a:hover{color:var(--ink);text-decoration:underline}
+@media(min-width:1500px){nav{position:fixed;left:20px;top:24px;width:210px;flex-direction:column;
+padding:0;margin:0}main.broad{margin-left:260px}}
 @media(max-width:600px){main{padding:12px 12px 48px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
 th,td{padding:5px 8px}

@@ -101,7 +101,7 @@ def pictures(
     """
     judge = tools.judge if has_maps(tools.judge) else None
     found = [_random(translate, test, records, number)]
-    order = _order(test, records)
+    order, sure = _order(test, records)
     legend = (
         f"*difference*: mean absolute difference of the channels, black to yellow at {FULL:g} of "
         "the range."
@@ -111,10 +111,15 @@ def pictures(
             " *judge looks*: warm is what speaks for the label (where `not Male` is wanted, for "
             "Male), its class activation map before and after on one scale."
         )
-    worst = [r for rows in order for r in rows[:EACH].tolist()]
+    # The wrong ones first, whatever their label; and the surest first.
+    worst = sorted((r for rows in order for r in rows[:EACH].tolist()), key=sure.__getitem__)
     best = [r for rows in order for r in rows.flip(0)[: EACH // 2].tolist()]
+    best.sort(key=sure.__getitem__, reverse=True)
+    wrong = sum(sure[r] <= 0 for r in worst)
+    least = "For each label the translations on which the judge reads it least, the worst first; "
+    least += f"{wrong} of these {len(worst)} are read wrong"
     for heading, rows, words in (
-        ("Worst cases", worst, "For each label the translations on which the judge reads it least"),
+        ("Worst cases", worst, least),
         ("Best cases", best, "For each label the translation on which the judge reads it most"),
     ):
         found.append(
@@ -128,7 +133,8 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     every = records.real["row"]
     chosen = torch.randperm(len(every), generator=draws)[:number]
     image, label = test.images(every[chosen].tolist()), records.real["label"][chosen]
-    columns, shown = ["input"], [image]
+    columns = ["input"]
+    shown: list[Sequence[Tensor | None]] = [list(image)]
     dataset = torch.full((len(image),), test.index)
     own = translate.labels.expand(label, test.index)
     for name, target in test.space.targets(label):
@@ -138,9 +144,7 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
             continue
         lone = len(test.space.group_of(name)) == 1
         columns.append(f"{name} flipped" if lone else name)
-        made = image.clone()
-        made[can] = translate(image[can], own[can], joint[can], dataset[can]).float().cpu()
-        shown.append(made)
+        shown.append(try_all(translate, image, own, joint, dataset))
     rows: list[list[Tensor | Image.Image | None]] = [
         [column[i] for column in shown] for i in range(len(image))
     ]
@@ -152,14 +156,29 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
     return Pictures("Random cases", columns, rows, names, words)
 
 
-def _order(test: TestSet, records: Records) -> list[Tensor]:
-    """For each wish the rows of ``records.fake``, the least sure first."""
+def try_all(
+    translate: Translate, image: Tensor, own: Tensor, target: Tensor, dataset: Tensor
+) -> list[Tensor | None]:
+    """Translations ``(3, H, W)``, see ``contracts.Translate``; None where the model has no way."""
+    able = possible(translate, own, target)
+    found: list[Tensor | None] = [None] * len(image)
+    if able.any():
+        made = translate(image[able], own[able], target[able], dataset[able]).float().cpu()
+        for row, one in zip(torch.nonzero(able).flatten().tolist(), made, strict=True):
+            found[row] = one
+    return found
+
+
+def _order(test: TestSet, records: Records) -> tuple[list[Tensor], list[float]]:
+    """For each wish the rows of ``records.fake``, the least sure first; how sure each row is."""
     fake, found = records.fake, []
+    every = torch.zeros(len(fake["wish"]))
     for number, wish in enumerate(test.wishes):
         rows = torch.nonzero(fake["wish"] == number).squeeze(1)
         sure = certainty(test.space, wish, test.group(wish), fake["logits"][rows])
+        every[rows] = sure
         found.append(rows[sure.argsort()])
-    return found
+    return found, every.tolist()
 
 
 def _cases(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +9,21 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from stargan import __version__
 from stargan.building import Packages
 from stargan.data.datamodule import DataModule
-from stargan.data.region_files import fingerprint
 from stargan.errors import Plain, UserError
+from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
-from stargan.evaluation.measure import Instruments, Shards, judge_instruments, translate_set
+from stargan.evaluation.measure import Instruments, judge_instruments
 from stargan.evaluation.origin import evaluation_data, own_judge
-from stargan.export import Model, find_device, open_model
+from stargan.evaluation.subject import left_out, measure_model
+from stargan.export import Model, find_device, open_model, untrained
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
-from stargan.progress import Progress, plain_console
+from stargan.progress import plain_console
 from stargan.reports.evaluation import (
     ModelResult,
     SourceResult,
@@ -35,8 +34,6 @@ from stargan.reports.evaluation import (
 from stargan.reports.what_changed import pictures
 from stargan.runs import newest_run, run_folder
 from stargan.training.metrics_log import read_terms
-
-PARTS = "parts"
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,9 @@ def main(config: Plain) -> list[ModelResult]:
     device = find_device(config["device"])
     trust = config.get("trust") or ()
     subjects = open_subjects(config["model"], device, trust)
+    if isinstance(config["together"], list):
+        for name in (n for words in config["together"] for n in str(words).split("+")):
+            subjects[0].model.labels.locate(name.strip())
     output = Path(config["output"]).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
@@ -91,7 +91,9 @@ def main(config: Plain) -> list[ModelResult]:
             data = modules[model.size]
             datasets = []
             for name in data.test:
-                test = TestSet(data, name, model.labels, config["count"])
+                test = TestSet(
+                    data, name, model.labels, config["count"], together=config["together"]
+                )
                 if name not in judges:
                     judges[name] = given or own_judge(
                         data, name, config["data"][name], device, console
@@ -130,6 +132,9 @@ def check(config: Plain) -> None:
         raise UserError(f"count={count} must be a whole number of at least 2, or null for all.")
     if not isinstance(config["cycle"], bool):
         raise UserError(f"cycle={config['cycle']} is neither true nor false.")
+    together = config["together"]
+    if not isinstance(together, bool | list):
+        raise UserError(f"together={together} is neither true, false nor a list: [Male+Young].")
 
 
 def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> list[Subject]:
@@ -189,37 +194,14 @@ def evaluate_source(
 ) -> SourceResult:
     """Everything about one model on one data set."""
     model = subject.model
-    measured = {
-        "data": [config["data"][test.name], test.labels.sum(0).tolist(), test.rows.tolist()],
-        "judge": [digest(tools.judge.network), tools.columns.tolist()],
-        "features": tools.features.name if not tools.own_features else "",
-        "version": __version__,
-        "size": model.size,
-        "batch_size": config["batch_size"],
-    }
-    given = config["data"][test.name].get("regions")
-    if given:
-        measured["regions"] = fingerprint(given)
-    height, width = model.size
-    folder = output / PARTS
-    reference = Shards(folder / f"reference_{test.name}_{height}x{width}", measured)
-    own = {
-        **measured, "model": digest(model.rule), "distance": tools.distance_name,
-        "cycle": config["cycle"],
-    }  # fmt: skip
-    safe = subject.name.replace("/", "_")
-    shards = Shards(folder / f"{safe}_{test.name}", own)
-    total = len(test.rows) + len(test.reference_rows)
-    with Progress(f"{subject.name}: {test.name}", total, console=console) as progress:
-        records = translate_set(
-            *(model, test, tools, config["batch_size"], shards, reference, config["cycle"]),
-            progress.advance,
-        )
-    if not records.fake:
-        raise UserError(
-            f"no image of '{test.name}' can be translated: all have every label that "
-            f"{subject.name} can give."
-        )
+    files = {k: identity.of_file(config[k]) for k in ("inception", "lpips") if config[k]}
+    records = measure_model(
+        *(subject.name, model, test, tools, output, config["data"][test.name], console),
+        batch_size=config["batch_size"],
+        cycle=config["cycle"],
+        path=subject.path,
+        files=files,
+    )
     found = figures(records, test, relative=tools.distance is None)
     distance = tools.distance_name
     if tools.distance is None:
@@ -228,6 +210,11 @@ def evaluate_source(
             "the label too"
         )
     notes = list(test.notes)
+    cannot = left_out(test, records)
+    notes += [cannot] if cannot else []
+    if names := untrained(model.training):
+        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
+    height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:
         notes.append(
@@ -253,15 +240,6 @@ def evaluate_source(
         notes=notes,
         pictures=pictures(model, test, tools, records, config["cases"]),
     )
-
-
-def digest(network: nn.Module) -> str:
-    """A digest of a network's weights."""
-    found = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:20]
 
 
 def say(dataset: SourceResult, console: Console) -> None:

@@ -13,7 +13,14 @@ from torch import Tensor
 from stargan import imaging
 from stargan.data.drawn.faces import SyntheticFaces
 from stargan.errors import UserError
-from stargan.export import Parts, find_device, hub, open_model, save_export
+from stargan.export import (
+    Parts,
+    find_device,
+    hub,
+    open_model,
+    refuse_untrained,
+    save_export,
+)
 from stargan.export.card import model_card
 from stargan.export.folder import save_folder
 from stargan.export.graph import PRECISIONS
@@ -59,6 +66,7 @@ def main(config: Mapping[str, Any]) -> None:
     device = find_device(config["device"])
     trust = config.get("trust") or ()
     parts = open_translator(config["model"], trust)
+    refuse_untrained(parts.training, str(config["model"]), config.get("force", False))
     if not config["classifier"]:
         parts = parts.without("read")
     photos, where = photos_for(parts, config["images"])

@@ -38,7 +38,7 @@ def main(config: Plain) -> Path:
         )
     if "method" not in settings:
         raise UserError(f"{folder / 'config.yaml'} is not the configuration of a training run.")
-    health, found = replay(settings, rows)
+    health, found = replay(folder, settings, rows)
     # The run's own story knows of rollbacks, whose rows are gone; without it, what the rows say.
     story = read_log(folder / LOG_NAME) or found
     path = Path(config["output"] or folder / "health.html").expanduser()

@@ -16,6 +16,7 @@ from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
 from stargan.evaluation.origin import data_of
 from stargan.evaluation.samples import SURE, SampleScores, score_lines, score_samples
+from stargan.export import refuse_untrained
 from stargan.inference.sampler import Sampler, between
 from stargan.judges.judge import open_judge
 from stargan.progress import Progress, plain_console
@@ -52,6 +53,7 @@ def main(config: Plain) -> None:
         judge = open_judge(config["judge"], config["device"], trust)
         data = real_data(Path(config["judge"]), trust)
     sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size, trust)
+    refuse_untrained(sampler.training, str(config["model"]), config.get("force", False))
     noise = sampler.noise(count, seed)
     wide = max(5, len(str(count)))
 
@@ -126,6 +128,14 @@ def show(scores: SampleScores) -> None:
     table.add_row(
         f"FID of {scores.fid.count}", f"{scores.floor.value:.2f}", f"{scores.fid.value:.2f}"
     )
+    first, own_score = scores.inception
+    table.add_row(
+        f"Inception Score of {first.count}", f"{first.value:.2f}", f"{own_score.value:.2f}"
+    )
+    if scores.bins is not None:
+        beside, own = scores.bins
+        table.add_row(f"NDB/K of {own.bins} bins", f"{beside.ndb:.2f}", f"{own.ndb:.2f}")
+        table.add_row("JSD, bits", f"{beside.jsd:.3f}", f"{own.jsd:.3f}")
     plain_console().print(table)
 
 

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from stargan.errors import UserError
+from stargan.export import refuse_untrained
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Reader, open_judge
 from stargan.web.limits import Limits
@@ -56,6 +57,8 @@ def _studio(cfg: Mapping[str, Any]) -> Studio:
         title: Translator.from_pretrained(path, cfg["device"], cfg["batch_size"], trust=trust)
         for title, path in zip(titles(paths), paths, strict=True)
     }
+    for title, path in zip(titles(paths), paths, strict=True):
+        refuse_untrained(models[title].model.training, path, cfg.get("force", False))
     judge = open_judge(cfg["judge"], cfg["device"], trust) if cfg["judge"] else None
     for title, translator in models.items():
         if judge is not None and translator.model.reader is None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stargan import building, imaging
 from stargan.errors import UserError
+from stargan.export import refuse_untrained
 from stargan.inference.names import output_names
 from stargan.inference.translator import Translator
 from stargan.judges.cam import check_maps
@@ -39,7 +40,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
             ``on_error`` (``skip`` unreadable images, or ``raise``), ``cam`` (false) and ``judge``
             for ``<stem>_<edits>_cam.png``: what changed, and where a judge looks (it also reads the
             labels of photos, and of ``like``, where the model reads none); ``trust``, packages
-            whose networks the files may name.
+            whose networks the files may name; ``force``: also with a model that was never trained.
 
     Raises:
         UserError: anything in ``cfg`` that cannot be done, or not one image could be read.
@@ -72,6 +73,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         _whole(cfg.get("batch_size", 16), "batch_size"),
         trust=cfg.get("trust") or (),
     )
+    refuse_untrained(translator.model.training, str(cfg["model"]), cfg.get("force", False))
     if cfg.get("judge") and translator.model.reader is None:
         judge = open_judge(cfg["judge"], translator.model.device, cfg.get("trust") or ())
         translator.model.reader = Reader(judge, translator.spaces)

@@ -59,6 +59,7 @@ class Engine(pl.LightningModule):
         step: training steps made.
         counts: steps that each group has made.
         phase_number, phase_step: which phase it is, and the steps made in it.
+        steps_in: steps made in each phase, by its name.
         phase_began: ``clock`` at its beginning.
         seconds: of training, those before a resume included.
         clock: ``seconds`` of the first process as all have last heard it.
@@ -91,6 +92,7 @@ class Engine(pl.LightningModule):
         self.max_seconds = max_seconds
         self.step = self.phase_number = self.phase_step = 0
         self.counts = dict.fromkeys(self.groups, 0)
+        self.steps_in = {phase.name: 0 for phase in self.phases}
         self.seconds = self.clock = self.phase_began = 0.0
         self.began: float | None = None
         self.terms: Terms = {}
@@ -109,6 +111,10 @@ class Engine(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """The time of the first step counts too."""
+        self.began = time.perf_counter()
+
+    def rest(self) -> None:
+        """What was done since the last step was no training: its time does not count."""
         self.began = time.perf_counter()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
@@ -149,6 +155,7 @@ class Engine(pl.LightningModule):
         self.began = now
         self.step += 1
         self.phase_step += 1
+        self.steps_in[phase.name] += 1
 
     def make(
         self, update: Update, batch: Batch, shared: Shared, factor: float, last: bool
@@ -328,7 +335,12 @@ class Engine(pl.LightningModule):
 
     def facts(self) -> dict[str, Any]:
         """What training has done, for the description of the model."""
-        return {"steps": self.step, "counts": dict(self.counts)}
+        found: dict[str, Any] = {"steps": self.step, "counts": dict(self.counts)}
+        if len(self.phases) > 1:
+            found["phases"] = dict(self.steps_in)
+        if names := self.untrained():
+            found["untrained"] = names
+        return found
 
     def untrained(self) -> list[str]:
         """The exported networks that no step has moved."""
@@ -342,7 +354,8 @@ class Engine(pl.LightningModule):
         """See ``STATE``; and what a resume compares: the plan of the rates, and the data."""
         plan = {"schedule": self.schedule, "max_seconds": self.max_seconds}
         mine = {name: getattr(self, name) for name in STATE}
-        return {**mine, **plan, "counts": dict(self.counts), "data": self.data}
+        mine |= {"counts": dict(self.counts), "steps_in": dict(self.steps_in)}
+        return {**mine, **plan, "data": self.data}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of ``state``.
@@ -363,6 +376,8 @@ class Engine(pl.LightningModule):
             if name != "max_steps":
                 setattr(self, name, state[name])
         self.counts = dict(state["counts"])
+        # Checkpoints of before do not say it: what they do say is in which phase they are.
+        self.steps_in |= state.get("steps_in", {self.phase.name: self.phase_step})
         self.clock = self.seconds
 
 

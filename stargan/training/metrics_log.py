@@ -35,6 +35,7 @@ class MetricsLog(pl.Callback):
         self.latest: dict[str, float] = {}
         self.readers: list[Reader] = []
         self.columns: list[str] = []
+        self.written_step = -1
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
@@ -46,7 +47,10 @@ class MetricsLog(pl.Callback):
             self.write(row)
 
     def note(self, values: Mapping[str, float]) -> None:
-        """Put what was measured beside the steps into the next row."""
+        """Put what was measured beside the steps into the next row.
+
+        At the end of training into that of the last step, whether it is written yet or not.
+        """
         for name, value in values.items():
             self.sums[name], self.counts[name] = torch.tensor(value), 1
 
@@ -61,7 +65,9 @@ class MetricsLog(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
-        if self.counts:
+        if self.counts and self.written_step == module.step:
+            self.amend(trainer, module)
+        elif self.counts:
             self.flush(trainer, module)
 
     def flush(self, trainer: pl.Trainer, module: Engine) -> None:
@@ -70,6 +76,7 @@ class MetricsLog(pl.Callback):
         self.sums, self.counts = {}, {}
         means |= {f"lr/{name}": lr for name, lr in module.learning_rates().items()}
         self.latest |= means
+        self.written_step = module.step
         row = {"step": module.step, "seconds": round(module.seconds, 2), **means}
         if trainer.is_global_zero:
             self.write(row)
@@ -78,6 +85,21 @@ class MetricsLog(pl.Callback):
         for read in self.readers:
             # As the file has it, so that reading it again gives the same.
             read(trainer, module, {k: float(written(v)) for k, v in row.items()})
+
+    def amend(self, trainer: pl.Trainer, module: Engine) -> None:
+        """Put what was measured since into the row of this step, which is written already."""
+        found = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        self.latest |= found
+        if not trainer.is_global_zero:
+            return
+        *before, last = read_rows(self.path)
+        self.path.unlink()
+        self.columns = []
+        for row in (*before, last | found):
+            self.write(row)
+        for logger in trainer.loggers:
+            logger.log_metrics(found, step=module.step)
 
     def write(self, row: dict[str, float]) -> None:
         """Append a row; a column that was not there before makes the file be written anew."""

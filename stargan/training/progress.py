@@ -54,7 +54,7 @@ class ProgressBar(pl.Callback):
         if not trainer.is_global_zero or not self.console.is_terminal:
             return
         self.bar = Progress(
-            TextColumn("training"),
+            TextColumn("{task.fields[phase]}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
@@ -63,7 +63,7 @@ class ProgressBar(pl.Callback):
             refresh_per_second=4,
         )
         self.task = self.bar.add_task(
-            "", total=self.max_steps, completed=module.step, speed="", terms=""
+            "", total=self.max_steps, completed=module.step, phase="training", speed="", terms=""
         )
         self.bar.start()
 
@@ -90,10 +90,17 @@ class ProgressBar(pl.Callback):
         terms = self.describe()
         speed = f"{rate:.2f} steps/s, {duration(left)} left"
         if self.bar is not None:
-            self.bar.update(self.task, completed=module.step, speed=speed, terms=terms)
+            self.bar.update(
+                self.task,
+                completed=module.step,
+                phase=phase_of(module) or "training",
+                speed=speed,
+                terms=terms,
+            )
         elif now - self.spoke > 15:
             self.spoke = now
-            line = f"step {module.step}/{self.max_steps}  {speed}  {terms}"
+            phase = f" ({phase_of(module)})" if phase_of(module) else ""
+            line = f"step {module.step}/{self.max_steps}{phase}  {speed}  {terms}"
             self.console.print(line, soft_wrap=True)
 
     def seconds_left(self, module: Engine, rate: float) -> float:
@@ -129,6 +136,11 @@ class ProgressBar(pl.Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def phase_of(module: Engine) -> str:
+    """The phase of the last step, where a method has several."""
+    return module.phase.name if len(module.phases) > 1 else ""
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
@@ -78,14 +79,14 @@ def run_training(config: Plain) -> tuple[Run, dict[str, float]]:
     console = plain_console()
     quieten(console)
     resume = None
-    check(config)
-    trainer = build_trainer(config)
     with ExitStack() as held:
         if config["resume"]:
             last = checkpoints.newest(Path(config["resume"]))
-            if trainer.is_global_zero:
+            if not rank_zero_only.rank:  # type: ignore[attr-defined]
                 held.callback(lock(Path(config["resume"])).release)
             resume = checkpoints.load(last)
+        check(config)
+        trainer = build_trainer(config)
         data = build_data(config)
         data.setup("fit")
         data.processes = trainer.world_size
@@ -257,6 +258,10 @@ def build_data(config: Plain) -> DataModule:
         datasets[name] = building.maker(arguments, DATASET, where=f"data.{name}")
     for shared in ("root", "download"):  # what the datasets point at
         settings.pop(shared, None)
+    # Data sets that ``use`` leaves out.
+    settings = {
+        k: v for k, v in settings.items() if not (isinstance(v, Mapping) and "_target_" in v)
+    }
     return DataModule(datasets=datasets, crop=crop, seed=int(config["seed"]), **settings)
 
 
@@ -514,6 +519,14 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         "steps": f"{engine.progress()} in {duration(engine.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
+    if len(engine.phases) > 1:
+        facts["phases"] = ", ".join(f"{name} {n:,} steps" for name, n in engine.steps_in.items())
+    never = engine.untrained()
+    if never:
+        facts["untrained"] = (
+            f"no step of {', '.join(never)} was made: {path.name} would only give noise; go on "
+            "with resume= and more trainer.max_minutes= or trainer.max_steps="
+        )
     skipped = sum(data.skipped.values())
     if skipped:
         facts["data"] = f"{skipped} unreadable images were skipped"
@@ -521,7 +534,7 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections)
     console.print()
-    said = {"steps": facts["steps"]}
+    said: dict[str, str] = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
     for callback in chosen:
         said |= callback.summary()
     said |= {path.stem: str(path), "report": str(report)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stargan import cli
+from stargan.callbacks.evaluate import Evaluate
 from stargan.errors import UserError
 from stargan.export import open_model
 from stargan.training.metrics_log import read_terms
@@ -53,3 +55,24 @@ def test_real_images_need_a_judge(class_folder: Path, tmp_path: Path) -> None:
                 *("method.generator.channels=8", "data.batch_size=4"),
             ]
         )
+
+
+def test_by_minutes_of_training(tmp_path: Path) -> None:
+    """Once for each period that has passed, and not again on a resume."""
+    made = Evaluate([], tmp_path, 1, 8, "error", every_n_minutes=0.5)
+    module = SimpleNamespace(clock=0.0, step=1)
+    due = []
+    for clock in (0.0, 29.0, 31.0, 45.0, 100.0, 119.0, 121.0):
+        module.clock = clock
+        due.append(made.is_due(module))
+    assert due == [False, False, True, False, True, False, True]
+    resumed = Evaluate([], tmp_path, 1, 8, "error", every_n_minutes=0.5)
+    resumed.periods = resumed.periods_of(module)
+    assert not resumed.is_due(module)
+    # By steps, whatever the clock says.
+    by_steps = Evaluate([], tmp_path, 3, 8, "error")
+    found = []
+    for step in range(1, 7):
+        module.step = step
+        found.append(by_steps.is_due(module))
+    assert found == [False, False, True, False, False, True]

@@ -16,8 +16,10 @@ from stargan.evaluation.figures import (
     COMBINATIONS,
     FIGURES,
     certainty,
+    evenly,
     figures,
     joint_log_probabilities,
+    one_number,
     pairwise_distance,
     right,
 )
@@ -100,7 +102,7 @@ def plain_read(space: LabelSpace, logits: Tensor) -> list[int]:
 @pytest.mark.parametrize("intervals", [True, False])
 @pytest.mark.parametrize("relative", [True, False])
 def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
-    records, test = measured(FACES, FACE_WISHES), Test(FACES, FACE_WISHES, None)
+    records, test = measured(FACES, FACE_WISHES, 200), Test(FACES, FACE_WISHES, None)
     (found,) = figures(records, test, relative, intervals)  # type: ignore[arg-type]
     assert found.title == "all images"
     assert [row.name for row in found.rows] == ["Black", "Blond", "Male", "not Male"]
@@ -135,6 +137,11 @@ def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
         assert str(row.figures["real_error"]) == str(mean_interval(wrong))
         trained = reference["features"][reference["label"][:, index] == value]
         translated, photos = fake["features"][use], real["features"][has]
+        assert str(row.figures["diversity"]) == str(pairwise_distance(translated, intervals))
+        assert str(row.figures["real_diversity"]) == str(pairwise_distance(photos, intervals))
+        # One number of images for all three.
+        trained, translated, photos = one_number(trained, translated, photos)
+        assert len(trained) == len(translated) == len(photos) == row.figures["fid"].count
         assert str(row.figures["fid"]) == str(fid(trained, translated, groups))
         assert str(row.figures["real_fid"]) == str(fid(trained, photos, groups))
         for key, table in (("kid", translated), ("real_kid", photos)):
@@ -143,8 +150,6 @@ def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
             assert (one.value, one.count) == (1000 * expected.value, expected.count)
             if intervals:
                 assert (one.low, one.high) == (1000 * expected.low, 1000 * expected.high)
-        assert str(row.figures["diversity"]) == str(pairwise_distance(translated, intervals))
-        assert str(row.figures["real_diversity"]) == str(pairwise_distance(photos, intervals))
         assert math.isnan(row.figures["fid"].low) != intervals
     # In all: shares over all translations, drawn by photo; the figures of sets as means of rows.
     overall = found.overall.figures
@@ -152,7 +157,11 @@ def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
     assert overall["error"].count == len(fake["row"])
     order = torch.cat([fake["row"][fake["wish"] == n] for n in range(4)])
     assert str(overall["error"]) == str(mean_interval(torch.tensor(wrong_of), order))
-    for key in ("real_error", "fid", "real_fid", "kid", "real_kid", "diversity", "real_diversity"):
+    asked = [int((fake["wish"] == n).sum()) for n in range(4)]
+    errors = [row.figures["real_error"].value for row in found.rows]
+    mean = sum(n * e for n, e in zip(asked, errors, strict=True)) / sum(asked)
+    assert overall["real_error"].value == pytest.approx(mean)
+    for key in ("fid", "real_fid", "kid", "real_kid", "diversity", "real_diversity"):
         mean = sum(row.figures[key].value for row in found.rows) / 4
         assert overall[key].value == pytest.approx(mean)
         assert overall[key].count == sum(row.figures[key].count for row in found.rows)
@@ -161,7 +170,7 @@ def test_every_figure_of_every_wish(relative: bool, intervals: bool) -> None:
     for key, table in (("is", fake), ("real_is", real)):
         logs = joint_log_probabilities(FACES, table["logits"])
         assert logs is not None
-        assert str(overall[key]) == str(inception_score(logs, groups))
+        assert str(overall[key]) == str(inception_score(evenly(logs, 200), groups))
 
 
 def test_the_order_is_that_of_the_table_and_plain_data_has_all() -> None:
@@ -218,7 +227,7 @@ def test_scores_of_a_network_of_its_own_come_first_and_no_reference_means_no_fid
     records.fake["scores"] = torch.randn(len(records.fake["row"]), 7)
     records.reference = {}
     (found,) = figures(records, test, intervals=False)  # type: ignore[arg-type]
-    scores = inception_score(records.fake["scores"], 0)
+    scores = inception_score(evenly(records.fake["scores"], 24), 0)
     assert str(found.overall.figures["is"]) == str(scores)
     logs = joint_log_probabilities(FACES, records.real["logits"])
     assert logs is not None
@@ -246,7 +255,7 @@ def test_right_and_certainty() -> None:
     assert right(FACES, [0, 1], logits, target).tolist() == [True, False, True]
     assert right(FACES, [2], logits, target).tolist() == [True, True, True]
     black, male, not_male = (SimpleNamespace(label=i, value=v) for i, v in ((0, 1), (2, 1), (2, 0)))
-    assert certainty(FACES, black, [0, 1], logits).tolist() == [1, -2.5, 1]  # type: ignore[arg-type]
+    assert certainty(FACES, black, [0, 1], logits).tolist() == [1, -2.5, -1]  # type: ignore[arg-type]
     assert certainty(FACES, male, [2], logits).tolist() == [-1, 2, 0.5]  # type: ignore[arg-type]
     assert certainty(FACES, not_male, [2], logits).tolist() == [1, -2, -0.5]  # type: ignore[arg-type]
     moods = torch.tensor([[1.0, 4, 2]])
@@ -254,7 +263,7 @@ def test_right_and_certainty() -> None:
     assert certainty(MOODS, sad, [0, 1, 2], moods).tolist() == [-2]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("count", [8, 9, 100])
+@pytest.mark.parametrize("count", [40, 41, 100])
 def test_distances_between_all_pairs_and_their_jackknife(count: int) -> None:
     features = torch.randn(count, 3, generator=torch.Generator().manual_seed(count)).double()
 
@@ -269,6 +278,7 @@ def test_distances_between_all_pairs_and_their_jackknife(count: int) -> None:
         (expected.value, expected.low, expected.high)
     )
     assert found.count == count
+    assert math.isnan(pairwise_distance(features[:39], intervals=True).low), "too few"
     plain = pairwise_distance(features)
     assert plain.value == found.value
     assert math.isnan(plain.low)

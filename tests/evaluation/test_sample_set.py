@@ -69,6 +69,21 @@ def test_samples_are_compared_in_the_number_of_the_real_ones() -> None:
     assert scores.counts == (300, 40, 40)
 
 
+def test_inception_score_and_bins_tell_a_collapse() -> None:
+    test, train = tones(50, 50), tones(50, 50, seed=1)
+    good = score_samples(judge(), tones(50, 50, seed=2), test, train)
+    collapsed = score_samples(judge(), tones(100, 0, channels=3), test, train)
+    assert good.inception[1].value == pytest.approx(good.inception[0].value, rel=0.1)
+    assert good.inception[1].count == 100
+    assert good.split[1][0] == pytest.approx(good.split[0][0], rel=0.15)
+    assert good.inception[1].value > 1.5 > 1.05 > collapsed.inception[1].value
+    assert good.bins is not None
+    assert collapsed.bins is not None
+    assert good.bins[1].bins == 10
+    assert collapsed.bins[1].ndb > 0.5 > good.bins[1].ndb
+    assert collapsed.bins[1].jsd > 0.2 > good.bins[1].jsd
+
+
 def test_the_figures_as_text() -> None:
     scores = score_samples(judge(), tones(30, 10), tones(20, 20), tones(20, 20, seed=1))
     text = "\n".join(score_lines(scores, "runs/model", "runs/judge"))

@@ -111,10 +111,11 @@ def test_a_checkpoint_says_where_the_tensors_of_its_networks_are(tmp_path: Path)
         open_model(path)
 
 
-def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> None:
+def test_run_folder_takes_the_one_of_more_steps_and_prefers_the_export(tmp_path: Path) -> None:
+    """Whatever the times of the files are: copying a folder changes them."""
     plain = settings()
+    plain["training"]["steps"] = 100
     exported = write_export(tmp_path / "generator.safetensors", plain, seed=1)
-    last = write_checkpoint(tmp_path / "checkpoints" / "last.ckpt", plain, seed=2)
 
     def seed_of(path: Path) -> int:
         bias = next(open_model(path).rule.parameters())
@@ -122,9 +123,11 @@ def test_run_folder_takes_the_newer_and_prefers_the_export(tmp_path: Path) -> No
             s for s in (1, 2) if torch.equal(bias, next(tiny_networks(plain, s)[0].parameters()))
         )
 
-    for when, expected in (100, 1), (101, 2), (99, 1):
+    for steps, expected in (100, 1), (101, 2), (99, 1):
+        trained = {**plain, "training": {"steps": steps}}
+        last = write_checkpoint(tmp_path / "checkpoints" / "last.ckpt", trained, seed=2)
+        os.utime(last, (200 - steps, 200 - steps))
         os.utime(exported, (100, 100))
-        os.utime(last, (when, when))
         assert seed_of(tmp_path) == expected
     exported.unlink()
     assert seed_of(tmp_path) == 2

@@ -12,11 +12,11 @@ from stargan import Translator, cli
 from stargan.errors import UserError
 from stargan.export import open_model
 from stargan.export.opening import open_translator
-from stargan.labels import JointLabelSpace
+from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.base import Method
 from stargan.training import checkpoints
 from tests.rig import SINGLE, make_cyclegan, make_diat, make_stargan
-from tests.tiny import MOODS, photo, write_export
+from tests.tiny import MOODS, photo, write_export, write_judge
 from tests.tiny import settings as stargan_settings
 
 MOOD = JointLabelSpace([MOODS])
@@ -107,6 +107,25 @@ def test_the_row_of_all_labels_has_those_that_some_model_changes(faces: Path) ->
     assert translator.changeable == ("Blond_Hair", "Male")
     row = dict(translator.all(photo(), "Male"))
     assert list(row) == ["Blond_Hair", "Male"]
+
+
+def test_a_set_is_evaluated_as_one_model(celeba_folder: Path, tmp_path: Path) -> None:
+    hair = ["Black_Hair", "Blond_Hair"]
+    space = LabelSpace([*hair, "Male"], [hair], name="celeba")
+    labels = JointLabelSpace([space])
+    folder = put(
+        tmp_path / "set",
+        blond=make_diat(labels, target="Blond_Hair"),
+        male=make_diat(labels, target="Male"),
+    )
+    judge = write_judge(tmp_path / "judge" / "classifier.safetensors", space, size=32)
+    words = [f"model={folder}", f"judge={judge}", f"output={tmp_path / 'report'}", "cases=1"]
+    more = ["data=celeba", f"data.root={celeba_folder}", "data.celeba.crop=40"]
+    cli.run(["evaluate", *words, *more])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| Blond_Hair |" in text
+    assert "| Male |" in text
+    assert "| not Male |" not in text
 
 
 def test_a_label_that_no_model_changes_is_named(faces: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor
 
+from stargan import imaging
+from stargan.data.drawn.digits import SyntheticDigits
+from stargan.health.monitors import Health
 from stargan.metrics.diversity import (
     Reference,
     bin_counts,
     birthday_support,
+    compare_bins,
     different_bins,
     duplicates,
     jensen_shannon,
@@ -20,6 +25,7 @@ from stargan.metrics.diversity import (
     spread,
     thumbnails,
     used_bins,
+    whole_pixels,
 )
 
 
@@ -172,7 +178,8 @@ def test_a_reference_tells_collapse_from_health() -> None:
     assert one["duplicates"] > 0.9
 
     three = reference.read(clusters(256, modes=3, seed=3))
-    assert three["bins"] < 0.45
+    assert three["bins"] < 0.5
+    assert three["off"] < 1.3
     assert three["spread"] < 0.9
     assert three["jsd"] > 0.3
 
@@ -219,3 +226,53 @@ def test_identical_real_samples_make_no_number_up() -> None:
     read = reference.read(torch.zeros(50, 4))
     assert math.isnan(read["spread"])
     assert read["duplicates"] == 0
+
+
+def test_bins_of_whole_images_tell_few_kinds_from_all() -> None:
+    train, same = clusters(1000), clusters(300, seed=1)
+    few = clusters(300, modes=4, seed=2)
+    one, two = compare_bins(train[:300], same, few)
+    assert one.bins == two.bins == 30
+    assert one.ndb < 0.2 < 0.6 < two.ndb
+    assert one.jsd < 0.1 < 0.3 < two.jsd
+    (many,) = compare_bins(train, same[:1].expand(1000, -1))
+    assert many.bins == 100, "as published"
+    assert compare_bins(train, same[:49]) == [], "not five bins of ten images"
+
+
+def test_whole_pixels_are_the_images_up_to_a_size() -> None:
+    small = torch.linspace(-1, 1, 2 * 3 * 6).reshape(2, 1, 3, 6)
+    assert torch.equal(whole_pixels(small), imaging.to_uint8(small).flatten(1))
+    assert whole_pixels(torch.zeros(1, 3, 128, 64)).shape == (1, 3 * 32 * 32)
+
+
+@pytest.mark.parametrize(
+    ("digits", "few"), [("01234", True), ("56789", True), ("38", True), ("8", True),
+                        ("012345678", False), ("0123456789", False)],
+)  # fmt: skip
+def test_drawn_digits_of_few_classes_are_few_kinds(digits: str, few: bool) -> None:
+    """As the monitor sees them: real images, so they look alive."""
+    reference, pool, classes = drawn()
+    wanted = torch.isin(classes, torch.tensor([int(d) for d in digits]))
+    health = Health(None, 1, 0, 50)
+    found = []
+    rows = torch.nonzero(wanted).squeeze(1)
+    draws = torch.Generator().manual_seed(0)
+    for step in range(10, 310, 10):
+        chosen = rows[torch.randint(len(rows), (512,), generator=draws)]
+        # Each by a hand of its own: the same drawing twice would be a twin.
+        points = pool[chosen] + 0.05 * torch.randn(512, pool.shape[1], generator=draws)
+        read = {f"samples/{k}": v for k, v in reference.read(points).items()}
+        found += health.read({"step": step, "G/adv": 0.0, **read})
+    assert [f.monitor for f in found] == (["mode_collapse"] if few else [])
+
+
+@cache
+def drawn() -> tuple[Reference, Tensor, Tensor]:
+    """The bins of drawn digits, and thumbnails and classes of others."""
+    digits = SyntheticDigits("train", count=1600)
+    images = [imaging.to_tensor(digits.load(i))[:1] for i in range(len(digits))]
+    points, classes = thumbnails(torch.stack(images)), digits.labels.argmax(1)
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(1))
+    points, classes = points[order], classes[order]
+    return Reference.of(points[:1000], size=512), points[1000:], classes[1000:]

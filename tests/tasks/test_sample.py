@@ -105,6 +105,9 @@ def test_a_judge_gives_fid_and_shares(
     assert "samples: 40; real test images: 30" in report
     assert "FID in the judge's features, 30 images" in report
     assert sum(line.startswith("| ") for line in report.splitlines()) == 11
+    assert "Inception Score in the judge's classes, 30 images each" in report
+    assert "over ten parts, as published" in report
+    assert "NDB and JSD: too few images" in report
     assert "FID of 30" in capsys.readouterr().out
 
 

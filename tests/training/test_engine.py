@@ -547,6 +547,7 @@ def test_state_comes_back_and_training_goes_on_exactly() -> None:
     saved = [o.state_dict() for o in first.trainer.optimizers]
     fit(first, [make_batch(first.method)])
     assert state["counts"] == {"A": 0, "B": 3}, "a state is of its own moment"
+    assert list(state.pop("steps_in").values()) == [3, 0]
     assert state | {"seconds": 0.0} == {
         **{"step": 3, "phase_number": 0, "phase_step": 3, "counts": {"A": 0, "B": 3}},
         **{"seconds": 0.0, "lr_scale": 1.0, "rollbacks": 2, "max_steps": 10, "phase_began": 0.0},
@@ -564,6 +565,7 @@ def test_state_comes_back_and_training_goes_on_exactly() -> None:
     fit(again, [make_batch(again.method)] * 4, Restore())
     assert again.counts == whole.counts == {"A": 3, "B": 7}
     assert (again.phase_number, again.phase_step) == (1, 3)
+    assert list(again.steps_in.values()) == list(whole.steps_in.values()) == [4, 3]
     assert again.rollbacks == 2
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
