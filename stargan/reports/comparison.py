@@ -431,8 +431,8 @@ def _masks(page: Page, beside: Beside) -> None:
     page.text(
         f"The paper's figure 7, of {beside.joint}: a label of {beside.labels} with its own mask, "
         f"and with the mask of {beside.faces}. Under the wrong mask it must count as unknown: what "
-        f"changes is then what the labels of {beside.faces}, all absent, ask for (not young, not "
-        "male, no hair colour)."
+        f"changes is then what the labels of {beside.faces}, all absent, ask for; in the "
+        "paper faces grow older."
     )
     page.table(
         ["label", "read, right mask", "read, wrong mask", "others changed, right", "others, wrong"],
