@@ -610,7 +610,7 @@ def test_a_package_of_ones_own(tmp_path: Path) -> None:
     )
     assert "trust=mylab" in no(*words, "model=alone.safetensors")
     stargan(*words, "model=alone.safetensors", "trust=[other,mylab]", "output=second")
-    resume = ("train", "resume=run", "trainer.max_steps=3")
+    resume = ("train", "resume=run", "trainer.max_steps=3", "schedule=constant")
     assert "trust=mylab" in no(*resume)
     assert "trust=mylab" in no(*resume, *OWN)
     stargan(*resume, "trust=mylab")

@@ -42,6 +42,7 @@ class Test:
     ) -> None:
         self.space, self.neutral = space, neutral
         self.wishes = [SimpleNamespace(label=label, value=value) for label, value in wishes]
+        self.combinations: list[Any] = []
 
     def group(self, wish: Any) -> list[int]:
         return [self.space.index(n) for n in self.space.group_of(self.space.names[wish.label])]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stargan import Translator
 from stargan.errors import UserError
-from stargan.export import conditional, describe, hub, reads
+from stargan.export import conditional, describe, hub, open_parts, reads
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import export
 from tests.tiny import FACES, MOODS, photo, settings, write_export
@@ -121,7 +121,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     write = export.write
 
     def wrong(kind: str, precision: str, parts: object, photos: object, path: Path) -> object:
-        return write(kind, precision, export.open_parts(other, "translator"), photos, path)
+        return write(kind, precision, open_parts(other, "translator"), photos, path)
 
     monkeypatch.setattr(export, "write", wrong)
     with pytest.raises(UserError, match="was not kept"):
@@ -226,7 +226,7 @@ def test_offline_errors_are_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "runs").mkdir()
     code = (
         "from stargan import Translator\n"
-        "from stargan.contracts import UserError\n"
+        "from stargan.errors import UserError\n"
         f"try: Translator.from_pretrained({name!r})\n"
         "except UserError as error: print(error)\n"
     )
