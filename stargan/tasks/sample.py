@@ -50,8 +50,11 @@ def main(config: Plain) -> None:
     batch_size = whole(config, "batch_size")
     judge, trust = None, config.get("trust") or ()
     if config["judge"]:
-        data = real_data(Path(config["judge"]), trust)
+        folder = run_folder(Path(config["judge"]))
+        if folder is not None:
+            data_of(folder, trust)  # a stranger's folder is refused before it is opened
         judge = open_judge(config["judge"], config["device"], trust)
+        data = real_data(Path(config["judge"]), trust)
     sampler = Sampler.from_pretrained(config["model"], config["device"], batch_size, trust)
     refuse_untrained(sampler.training, str(config["model"]), config.get("force", False))
     noise = sampler.noise(count, seed)
