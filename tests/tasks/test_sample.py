@@ -125,10 +125,13 @@ def test_training_images_are_on_the_scale_of_the_test_images(judge: Path) -> Non
 
 
 def test_a_judge_that_is_none_is_refused(run: Path, judge: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone" / "classifier.safetensors"
+    alone.parent.mkdir()
+    alone.write_bytes((judge / "classifier.safetensors").read_bytes())
     for bad, said in (
         (run / "generator.safetensors", "is a sampler"),
         (tmp_path, "holds no model"),
-        (judge / "classifier.safetensors", "must be the run folder"),
+        (alone, "must be the run folder"),
     ):
         with pytest.raises(UserError, match=said):
             sample(run, tmp_path / "out", f"judge={bad}")
