@@ -49,6 +49,7 @@ class Known(TestSet):
     def __init__(self, space: LabelSpace) -> None:
         self.space = space
         self.name = space.name
+        self.combinations = []
 
 
 def gaussians(space: LabelSpace, count: int, share: float, draws: torch.Generator) -> Table:
@@ -67,7 +68,7 @@ def translated(test: Known, real: Table) -> Table:
     """What a translator gives that leaves images as they are and gets every label right."""
     parts = []
     for number, wish in enumerate(test.wishes):
-        rows, target = wanted(test.space, real["label"], wish)
+        rows, target = wanted(test.space, real["label"], wish, torch.arange(len(real["label"])))
         parts.append(
             {
                 **{k: real[k][rows] for k in ("row", "label", "features", "pixels")},

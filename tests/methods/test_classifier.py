@@ -136,7 +136,7 @@ def test_it_starts_from_another_judge_with_other_labels(class_folder: Path, tmp_
     second = tmp_path / "second"
     cli.run(words(class_folder, second, "trainer.max_steps=10", f"method.weights={first}"))
     first = first.rename(tmp_path / "elsewhere")
-    cli.run(["train", f"resume={second}", "trainer.max_steps=20"])
+    cli.run(["train", f"resume={second}", "trainer.max_steps=20", "schedule=late"])
     assert open_judge(second).training["steps"] == 20
     alexnet = {"_target_": "stargan.networks.gap.AlexNetGAP"}
     with pytest.raises(UserError, match=r"the weights have no 'features\.0\.weight'"):

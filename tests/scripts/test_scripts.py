@@ -50,8 +50,9 @@ def test_benchmark_step(
     for row in rows:
         assert row["what"] in shown
         assert f"{row['ratio']:.2f}" in shown
-        assert all(math.isfinite(row[key]) and row[key] > 0 for key in ("ours", "plain", "ratio"))
+    # The peak can be hidden by that of the process that runs the tests.
     for row in rows[:6]:
+        assert all(math.isfinite(row[key]) and row[key] > 0 for key in ("ours", "plain", "ratio"))
         assert row["lowest"] <= row["ratio"] <= row["highest"]
 
 
