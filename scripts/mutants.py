@@ -54,7 +54,8 @@ WHERE = (
     "stargan/evaluation/figures.py",
     "stargan/methods",
 )
-# Tests of a module beside those of the same name (stargan/a/b.py: tests/a/test_b.py).
+# Tests of a module beside those of the same name (stargan/a/b.py: tests/a/test_b.py) and those that
+# name it.
 MORE = {
     "stargan/losses": ["tests/losses/test_whole_step.py"],
     "stargan/losses/gradient_penalty.py": ["tests/losses/test_no_graph_into_images.py"],
@@ -71,6 +72,8 @@ MORE = {
 }
 TINY = 1e-9
 """Numbers below it only keep others off zero, and are left alone."""
+SLOW_ROOMS = ("tests/tasks/", "tests/web/", "tests/scripts/", "tests/docs/")
+"""Tests of whole commands: too slow to be run on every mutant."""
 ENOUGH = 0.95
 """The share of mutants that the tests must kill."""
 # Imported once, before the first fork; what is missing is left out.
@@ -304,7 +307,8 @@ class Changes(ast.NodeVisitor):
             elif node.args:
                 self.add(node, copy.deepcopy(node.args[0]))
         plain = [a for a in node.args if not isinstance(a, ast.Starred)]
-        if len(plain) == len(node.args) >= 2 and name not in SYMMETRIC:
+        words = all(isinstance(a, ast.Constant) and isinstance(a.value, str) for a in plain[:2])
+        if len(plain) == len(node.args) >= 2 and name not in SYMMETRIC and not words:
             new = copy.deepcopy(node)
             new.args[0], new.args[1] = new.args[1], new.args[0]
             if ast.unparse(new) != ast.unparse(node):
@@ -528,6 +532,11 @@ def tests_of(file: str) -> list[str]:
     for place, more in MORE.items():
         if file == place or file.startswith(place + "/"):
             named += more
+    dotted = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        place = test.relative_to(ROOT).as_posix()
+        if not place.startswith(SLOW_ROOMS) and dotted in test.read_text(encoding="utf-8"):
+            named.append(place)
     return [name for name in dict.fromkeys(named) if (ROOT / name).is_file()]
 
 

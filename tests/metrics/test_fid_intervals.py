@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stargan.metrics.bootstrap import Estimate, jackknife_interval
-from stargan.metrics.fid import BLOCK, fid, inception_score, kid
+from stargan.metrics.fid import BLOCK, FEWEST_GROUPS, fid, inception_score, kid
 from tests.metrics.test_fid import normal
 
 
@@ -43,27 +43,26 @@ def test_intervals_are_the_jackknife_over_both_sets(
     figure: Callable[..., Estimate], features: int
 ) -> None:
     """Both ways of taking FID; groups of at least four images, of the smaller set."""
-    real, fake = normal(50, features, 1), normal(27, features, 2, shift=0.5)
+    real, fake = normal(90, features, 1), normal(63, features, 2, shift=0.5)
     whole = figure(real, fake)
-    groups = 27 // 4
     least = 0.0 if figure is fid else -math.inf
-    parts = left_out(figure, real, fake, groups=groups)
-    expected = jackknife_interval(figure(real, fake, groups=0).value, parts, 27, least)
-    assert (whole.value, whole.count) == (pytest.approx(expected.value), 27)
-    assert (whole.low, whole.high) == pytest.approx((expected.low, expected.high), rel=1e-6)
-    fewer = figure(real, fake, groups=3)
-    parts = left_out(figure, real, fake, groups=3)
-    assert fewer.high == pytest.approx(jackknife_interval(whole.value, parts, 27).high, rel=1e-6)
-    assert figure(fake, real).count == 27
+    value = figure(real, fake, groups=0).value
+    for found, groups in ((whole, 63 // 4), (figure(real, fake, groups=11), 11)):
+        parts = left_out(figure, real, fake, groups=groups)
+        expected = jackknife_interval(value, parts, 63, least)
+        assert (found.value, found.count) == (pytest.approx(value), 63)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-6)
+    assert figure(fake, real).count == 63
 
 
-def test_two_groups_are_enough_and_one_is_none() -> None:
-    eight = fid(normal(8, 2, 1), normal(8, 2, 2))
-    assert math.isfinite(eight.high)
-    seven = fid(normal(7, 2, 1), normal(8, 2, 2))
-    assert math.isnan(seven.high)
-    assert math.isnan(fid(normal(50, 2, 1), normal(50, 2, 2), groups=1).high)
-    assert eight.low >= 0
+def test_ten_groups_are_enough_and_nine_are_none() -> None:
+    assert FEWEST_GROUPS == 10
+    forty = fid(normal(40, 2, 1), normal(41, 2, 2))
+    assert math.isfinite(forty.high)
+    assert forty.low >= 0
+    for sizes in ((39, 90), (90, 39)):
+        assert math.isnan(fid(normal(sizes[0], 2, 1), normal(sizes[1], 2, 2)).high)
+    assert math.isnan(fid(normal(90, 2, 1), normal(90, 2, 2), groups=9).high)
 
 
 def test_the_interval_of_the_inception_score() -> None:
