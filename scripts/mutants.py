@@ -119,7 +119,7 @@ class Mutant:
         file: of the module, below the repository.
         number: which of the module's mutants.
         line: where.
-        dataset: that line, without its margin.
+        text: that line, without its margin.
         change: ``old -> new``.
         again: how many mutants of the same line and change come before it.
     """
@@ -127,7 +127,7 @@ class Mutant:
     file: str
     number: int
     line: int
-    dataset: str
+    text: str
     change: str
     again: int
 
@@ -363,8 +363,8 @@ def mutants_of(file: str, text: str) -> list[Mutant]:
     for number, (node, new) in enumerate(changes(text)[1]):
         line = getattr(node, "lineno", 1)
         words = " ".join(f"{ast.unparse(node)} -> {ast.unparse(new)}".split())
-        dataset = lines[line - 1].strip()
-        made.append(Mutant(file, number, line, dataset, words, seen[line, words]))
+        text = lines[line - 1].strip()
+        made.append(Mutant(file, number, line, text, words, seen[line, words]))
         seen[line, words] += 1
     return made
 
@@ -633,7 +633,7 @@ def table(tried: Sequence[tuple[Mutant, str]], equal: dict[tuple[str, str, str],
         whole[mutant.file] += 1
         killed[mutant.file] += bool(by)
         if not by:
-            why = equal.get((mutant.file, mutant.dataset, mutant.change))
+            why = equal.get((mutant.file, mutant.text, mutant.change))
             same[mutant.file] += why is not None
             (survivors if why is None else excused).append(
                 f"  {mutant}" + (f"   ({why})" if why is not None else "")
@@ -687,7 +687,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tried = results(chosen, given.results, given.fresh, given.jobs, given.spare)
     equal = equal_mutants()
     print("\n".join(table(tried, equal)))
-    real = [by for m, by in tried if by or (m.file, m.dataset, m.change) not in equal]
+    real = [by for m, by in tried if by or (m.file, m.text, m.change) not in equal]
     share = sum(map(bool, real)) / max(len(real), 1)
     if share < ENOUGH:
         print(f"mutants: {share:.1%} killed, {ENOUGH:.0%} wanted", file=sys.stderr)

@@ -338,4 +338,4 @@ def _stack(split: PreparedImages, rows: Sequence[int]) -> Tensor:
     if not pixels:
         return torch.empty(0, 3, *split.size)
     image = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
-    return image.float().div_(127.5).sub_(1)
+    return imaging.to_float(image)

@@ -7,15 +7,13 @@ paper's example: an expression with the mask of CelebA makes faces older and kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from stargan import imaging
 from stargan.errors import UserError
 from stargan.export import Model
 from stargan.export.rules import Conditional
@@ -114,19 +112,3 @@ def mask_figures(
         other = [mean_interval((others(made) != before).any(1).double()) for made in pair]
         rows.append(MaskRow(label, (said[0], said[1]), (other[0], other[1])))
     return rows
-
-
-def mask_figure(masked: list[Masked], image: Tensor, mask_names: Mapping[str, str]) -> Image.Image:
-    """The paper's figure 7 as a sheet: for each input the right masks above, the wrong ones below.
-
-    Args:
-        masked: see ``with_masks``.
-        image: the inputs.
-        mask_names: ``right`` and ``wrong`` to the names of the data sets.
-    """
-    rows: list[list[Tensor]] = []
-    titles = []
-    for i, one in enumerate(image):
-        rows += [[one, *(m.right[i] for m in masked)], [one, *(m.wrong[i] for m in masked)]]
-        titles += [f"mask of {mask_names['right']}", f"mask of {mask_names['wrong']}"]
-    return imaging.grid(rows, ["input", *(m.label for m in masked)], titles)

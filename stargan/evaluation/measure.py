@@ -214,7 +214,7 @@ def change(a: Tensor, b: Tensor) -> Tensor:
 
 def rounded(image: Tensor) -> Tensor:
     """As a PNG would keep it, in [-1, 1] again: fakes are seen with the 8 bits of real images."""
-    return imaging.to_uint8(image).float().div_(127.5).sub_(1)
+    return imaging.to_float(imaging.to_uint8(image))
 
 
 def _reference(test: TestSet, tools: Instruments, start: int, end: int) -> Table:

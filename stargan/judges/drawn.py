@@ -80,7 +80,7 @@ def train_judge(
         for _ in range(EPOCHS):
             # The incomplete last batch is left out: batch norm would see too few images.
             for rows in torch.randperm(len(pixels), generator=draws).split(BATCH)[:batches]:
-                image = judge.prepare(pixels[rows].float() / 127.5 - 1)
+                image = judge.prepare(imaging.to_float(pixels[rows]))
                 flipped = torch.rand(len(rows), generator=draws) < 0.5
                 image[flipped] = image[flipped].flip(-1)
                 changes = torch.rand(len(rows), AUGMENT_DRAWS, generator=draws)

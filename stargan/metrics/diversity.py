@@ -20,6 +20,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import norm
 from torch import Tensor
 
+from stargan import imaging
+
 WHOLE = 32
 """Pixels of a side up to which images are binned as they are; larger ones are averaged to it."""
 BINS = 100
@@ -38,7 +40,7 @@ def whole_pixels(image: Tensor) -> Tensor:
     """Images ``(B, C, H, W)`` in [-1, 1] as rows of bytes ``(B, P)``, see ``WHOLE``."""
     size = min(image.shape[-2], WHOLE), min(image.shape[-1], WHOLE)
     small = F.adaptive_avg_pool2d(image.detach().float(), size)
-    return small.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).flatten(1)
+    return imaging.to_uint8(small).flatten(1)
 
 
 def k_means(points: Tensor, bins: int, seed: int = 0, rounds: int = 30) -> Tensor:

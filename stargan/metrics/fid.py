@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import poly_mmd
 
+from stargan import imaging
 from stargan.errors import UserError
 from stargan.metrics.bootstrap import GROUPS, Estimate, deal, jackknife_interval
 
@@ -226,7 +227,7 @@ def inception(path: str | Path, device: str | torch.device = "cpu") -> FeatureNe
 
     @torch.inference_mode()
     def read(image: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = image.to(device).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        pixels = imaging.to_uint8(image.to(device))
         features, logits = network(pixels)
         return features.float(), logits.float()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stargan.training.engine import Engine
+from stargan.writing import append, write_whole
 
 Reader = Callable[[pl.Trainer, Engine, dict[str, float]], None]
 
@@ -42,9 +44,7 @@ class MetricsLog(pl.Callback):
         if not trainer.is_global_zero or not self.path.exists():
             return
         rows = [row for row in read_rows(self.path) if row["step"] <= module.step]
-        self.path.unlink()
-        for row in rows:
-            self.write(row)
+        self.rewrite(rows)
 
     def note(self, values: Mapping[str, float]) -> None:
         """Put what was measured beside the steps into the next row.
@@ -94,27 +94,32 @@ class MetricsLog(pl.Callback):
         if not trainer.is_global_zero:
             return
         *before, last = read_rows(self.path)
-        self.path.unlink()
-        self.columns = []
-        for row in (*before, last | found):
-            self.write(row)
+        self.rewrite([*before, last | found])
         for logger in trainer.loggers:
             logger.log_metrics(found, step=module.step)
 
     def write(self, row: dict[str, float]) -> None:
         """Append a row; a column that was not there before makes the file be written anew."""
-        new = [c for c in row if c not in self.columns]
-        old = read_rows(self.path) if new and self.path.exists() else []
-        self.columns += new
-        with self.path.open("w" if new else "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, restval="")
-            if new:
-                writer.writeheader()
-                writer.writerows({k: written(v) for k, v in r.items()} for r in old)
-            writer.writerow({k: written(v) for k, v in row.items()})
+        if set(row) <= set(self.columns):
+            append(self.path, self.lines([row]))
+        else:
+            self.rewrite([*(read_rows(self.path) if self.path.exists() else []), row])
+
+    def rewrite(self, rows: Sequence[dict[str, float]]) -> None:
+        """All rows anew, whole or not at all: a kill loses none of them."""
+        self.columns = list(dict.fromkeys(c for row in rows for c in row))
+        head = self.lines([dict(zip(self.columns, self.columns, strict=True))])
+        write_whole(self.path, head + self.lines(rows) if rows else "")
+
+    def lines(self, rows: Sequence[Mapping[str, float | str]]) -> str:
+        """Rows as text."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
+        writer.writerows({k: written(v) for k, v in row.items()} for row in rows)
+        return text.getvalue()
 
 
-def written(value: float) -> str:
+def written(value: float | str) -> str:
     """A number as metrics.csv has it: six digits, whole ones in full."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from stargan.progress import duration
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog
 
@@ -141,15 +142,3 @@ class ProgressBar(pl.Callback):
 def phase_of(module: Engine) -> str:
     """The phase of the last step, where a method has several."""
     return module.phase.name if len(module.phases) > 1 else ""
-
-
-def duration(seconds: float) -> str:
-    """``2 d 3 h``, ``3 h 20 min``, ``4 min 05 s``, ``12 s``."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    days, h = divmod(hours, 24)
-    if days:
-        return f"{days} d {h} h"
-    if hours:
-        return f"{h} h {m:02d} min"
-    return f"{m} min {s:02d} s" if minutes else f"{s} s"

@@ -24,13 +24,13 @@ from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
 from stargan.methods.base import Method, Sampling
-from stargan.progress import plain_console
+from stargan.progress import duration, plain_console
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog, read_rows
-from stargan.training.progress import ProgressBar, duration
+from stargan.training.progress import ProgressBar
 from stargan.training.resuming import (
     LOCK,
     check_data,
@@ -376,6 +376,8 @@ def new_run_dir(config: Plain, held: ExitStack) -> Path:
             f"{path} holds a run already: resume={path} goes on, another run_dir starts anew."
         )
     os.environ[RUN_DIR_VARIABLE] = str(path.resolve())
+    # Not for the next run of this process, from Python.
+    held.callback(os.environ.pop, RUN_DIR_VARIABLE, None)
     return path
 
 

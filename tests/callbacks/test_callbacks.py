@@ -10,9 +10,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from stargan.progress import duration
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog, read_rows, read_terms
-from stargan.training.progress import ProgressBar, duration
+from stargan.training.progress import ProgressBar
 from tests.rig import make_engine, make_icgan, make_stargan
 
 
@@ -138,3 +139,19 @@ def test_a_pause_does_not_spoil_the_speed(
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_rewriting_the_log_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new column writes the file anew: killed there, it is as before."""
+    path = tmp_path / "metrics.csv"
+    log: Any = MetricsLog(path, 1)
+    log.write({"step": 1, "D/adv": 1.5})
+    before = path.read_text(encoding="utf-8")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        log.write({"step": 2, "D/adv": 2.5, "G/adv": 1.0})
+    assert path.read_text(encoding="utf-8") == before

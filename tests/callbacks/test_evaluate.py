@@ -11,7 +11,7 @@ from stargan import cli
 from stargan.callbacks.evaluate import Evaluate
 from stargan.errors import UserError
 from stargan.export import open_model
-from stargan.training.metrics_log import read_terms
+from stargan.training.metrics_log import MetricsLog, read_terms
 
 
 @pytest.mark.slow
@@ -59,18 +59,23 @@ def test_real_images_need_a_judge(class_folder: Path, tmp_path: Path) -> None:
 
 def test_by_minutes_of_training(tmp_path: Path) -> None:
     """Once for each period that has passed, and not again on a resume."""
-    made = Evaluate([], tmp_path, 1, 8, "error", every_n_minutes=0.5)
+
+    def callback(every: int, minutes: float | None = None) -> Evaluate:
+        terms = MetricsLog(tmp_path / "metrics.csv", 1)
+        return Evaluate([], tmp_path, terms, [], every, 8, "error", {}, every_n_minutes=minutes)
+
+    made = callback(1, 0.5)
     module = SimpleNamespace(clock=0.0, step=1)
     due = []
     for clock in (0.0, 29.0, 31.0, 45.0, 100.0, 119.0, 121.0):
         module.clock = clock
         due.append(made.is_due(module))
     assert due == [False, False, True, False, True, False, True]
-    resumed = Evaluate([], tmp_path, 1, 8, "error", every_n_minutes=0.5)
+    resumed = callback(1, 0.5)
     resumed.periods = resumed.periods_of(module)
     assert not resumed.is_due(module)
     # By steps, whatever the clock says.
-    by_steps = Evaluate([], tmp_path, 3, 8, "error")
+    by_steps = callback(3)
     found = []
     for step in range(1, 7):
         module.step = step

@@ -50,10 +50,11 @@ def test_the_page_trains_a_method_of_ones_own(tmp_path: Path) -> None:
     assert {"D/wrong", "G/change", "lr/G"} <= set(log.splitlines()[0].split(","))
 
     # A run folder is a file's word: it needs the person's.
-    refused = run(tmp_path, "train", "resume=RUN", "trainer.max_steps=8")
+    longer = ("train", "resume=RUN", "trainer.max_steps=8", "schedule=late")
+    refused = run(tmp_path, *longer)
     assert refused.returncode == 2
     assert "trust=mylab" in refused.stderr
-    resumed = run(tmp_path, "train", "resume=RUN", "trainer.max_steps=8", "trust=mylab")
+    resumed = run(tmp_path, *longer, "trust=mylab")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
 
     judged = run(tmp_path, *evaluate.split(), "count=4", "cycle=false")

@@ -151,6 +151,6 @@ def test_the_list_of_equal_mutants_names_mutants_that_there_are(script: dict[str
     root = SCRIPT.parents[1]
     for (file, line, change), why in script["equal_mutants"]().items():
         text = (root / file).read_text(encoding="utf-8")
-        there = {(m.dataset, m.change) for m in script["mutants_of"](file, text)}
+        there = {(m.text, m.change) for m in script["mutants_of"](file, text)}
         assert (line, change) in there, f"{file}: {line}: {change}"
         assert len(why) > 10
