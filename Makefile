@@ -52,7 +52,7 @@ mutants: $(VENV)/dev
 	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 site: $(VENV)/dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Without a browser the tests that need one are skipped; with CI=true they fail instead.
 browser:
