@@ -4,8 +4,8 @@
     stargan evaluate model=runs/demo output=runs/demo_report
     python scripts/readme_pictures.py runs/demo runs/demo_report
 
-Writes ``demo_before_after.jpg``, ``page.jpg`` and ``report.jpg`` into ``docs/images``. Screenshots need
-Chromium (``make browser``) and the extra ``dev``.
+Writes ``demo_before_after.jpg``, ``page.jpg`` and ``report.jpg`` into ``docs/images``. Screenshots
+need Chromium (``make browser``) and the extra ``dev``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from stargan.web.studio import Studio
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FACES = 4
+DRAWN = 32
 WIDTH = 1200
 """Pixels of a screenshot; those in a page are half as wide."""
 
@@ -58,11 +59,17 @@ def save(image: Image.Image, path: Path) -> None:
 
 def before_after(translator: Translator) -> Image.Image:
     """Faces that no training has seen, each with every label in turn."""
-    faces = SyntheticFaces("test", "attributes", translator.model.size, FACES)
-    photos = [faces.load(i) for i in range(FACES)]
+    faces = SyntheticFaces("test", "attributes", translator.model.size, DRAWN)
+    # People of different labels.
+    first = {tuple(row): i for i, row in reversed(list(enumerate(faces.labels.tolist())))}
+    photos = [faces.load(i) for i in sorted(first.values())[:FACES]]
     made = translator.all(photos)
     rows = [[photo, *(images[i] for _, images in made)] for i, photo in enumerate(photos)]
-    return imaging.grid(rows, ["before", *(name for name, _ in made)])
+    lone = {name for space in translator.spaces.spaces for name in space.names} - {
+        name for space in translator.spaces.spaces for group in space.groups for name in group
+    }
+    titles = [f"{name} turned over" if name in lone else name for name, _ in made]
+    return imaging.grid(rows, ["before", *titles])
 
 
 def of_report(chromium: Any, page: Path) -> Image.Image:

@@ -48,7 +48,8 @@ def test_messages_name_extras_that_there_are() -> None:
 def test_everything_that_is_installed_has_one_version() -> None:
     """What pyproject.toml asks for is in constraints.txt, so that a checkout is one environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    extras = project["optional-dependencies"].values()
+    asked = [*project["dependencies"], *(text for extra in extras for text in extra)]
     names = {canonicalize_name(Requirement(text).name) for text in asked} - {"stargan"}
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     fixed = {canonicalize_name(line.partition("==")[0]) for line in lines}

@@ -418,7 +418,7 @@ class Chain(Rule):
         return image
 
     def needed(self, space: int, edits: Edits) -> set[str]:
-        """Only what decides which network it is: the group's own label, where networks are for pairs."""
+        """What decides which network it is: the group's own label, where networks are for pairs."""
         found: set[str] = set()
         for slot in self.slots:
             pairs = len(slot.names) > 1 and any(step.before != ANY for step in slot.steps)

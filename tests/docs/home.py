@@ -1,4 +1,4 @@
-"""The folder in which the commands of the pages are run: a tiny real thing for every name in them."""
+"""The folder in which the commands of the pages are run: a tiny thing for every name in them."""
 
 from __future__ import annotations
 
@@ -165,8 +165,9 @@ def furnish(home: Path) -> None:
         space = LabelSpace(labels, categorical=True, name=name)
         write_classifier(home / f"judge_{name}.safetensors", space)
     # Trained by the commands themselves, as little as they allow.
-    modern = ("method=stargan_modern", "data.root=CELEBA")
-    train("experiment=celeba", *modern, "run_dir=runs/faces")
+    modern = ("method=stargan_modern", "data.root=CELEBA", "callbacks=evaluate")
+    judge = ("callbacks.evaluate.judge=judge_faces.safetensors", "callbacks.evaluate.count=2")
+    train("experiment=celeba", *modern, *judge, "run_dir=runs/faces")
     train("experiment=demo", "run_dir=runs/demo/2026-01-01_00-00-00")
     train("experiment=rafd", "method=stargan_modern", "data.root=RAFD", "run_dir=runs/moods")
     train("experiment=mnist_dcgan", "data.root=DIGITS", "run_dir=runs/digits")
@@ -176,4 +177,4 @@ def furnish(home: Path) -> None:
         train(*diat, f"method.target={target}", f"run_dir=set/{folder}")
     write_export(home / "tiny.safetensors", settings(size=SIZE))
     cli.run(["export", "model=tiny.safetensors", "output=200000-G.ckpt", "format=official"])
-    cli.run(["export", "model=runs/faces", "output=face.onnx"])
+    cli.run(["export", "model=runs/faces", "output=face.onnx", "images=PHOTOS"])
