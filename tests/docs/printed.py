@@ -18,6 +18,7 @@ OTHER = ("text", "yaml", "json", "nginx", "toml", "bibtex")
 """Languages of blocks that nobody types."""
 PROGRAMS = ("stargan", "make", "pip", "python", "pytest", "hf", "mkdocs", "pre-commit", "sbatch")
 _BLOCK = re.compile(r"^( *)```([\w-]*)[^\n]*\n(.*?)^ *```", flags=re.S | re.M)
+_INDENTED = re.compile(r"(^ {4,}\S[^\n]*\n)+", flags=re.M)
 _SPAN = re.compile(r"`([^`]+)`")
 _COMMENT = re.compile(r"(^|\s)#.*")
 
@@ -85,9 +86,9 @@ def _commands(page: Path) -> list[Printed]:
             found += _lines(page, block[3], _line(text, block.start()) + 1, block=True)
     # What is left: sentences, and blocks that are indented instead of fenced.
     rest = _BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
-    for number, line in enumerate(rest.splitlines(), 1):
-        if re.match(rf" {{4,}}({'|'.join(PROGRAMS)}) ", line):
-            found += _lines(page, line, number, block=False)
+    for block in _INDENTED.finditer(rest):
+        listed = _lines(page, block[0], _line(rest, block.start()), block=False)
+        found += [c for c in listed if c.text.startswith(tuple(f"{p} " for p in PROGRAMS))]
     for span in _SPAN.finditer(rest):
         words = " ".join(span[1].split())
         if words.startswith(tuple(f"{program} " for program in PROGRAMS)):
