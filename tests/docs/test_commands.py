@@ -102,7 +102,7 @@ def first_run(words: list[str]) -> list[str]:
         key, sign, value = word.partition("=")
         if key.startswith(("-", "hydra", "optimize")):
             continue
-        alone = re.match(r"\[[^\]]*\]|[^,\[(]+|\w+\(([^,)]+)", value)
+        alone = re.match(r"\w+\(([^,)]+)|\[[^\]]*\]|[^,\[(]+", value)
         found.append(f"{key}{sign}{(alone[1] or alone[0]) if alone else value}")
     return found
 
