@@ -17,7 +17,7 @@ from stargan.help import HELP, TASKS, help_text, listing
 from stargan.hints import did_you_mean, nearest
 
 RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "labels=")
-"""Beginnings of the settings that ``stargan compare`` passes to its runs."""
+"""Beginnings of the settings that ``stargan compare`` hands on to its runs."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

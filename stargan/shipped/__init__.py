@@ -2,7 +2,7 @@
 
 ``model=demo`` and ``input=demo`` mean them wherever a model or pictures are asked for, unless a
 file or folder of that name is there. ``scripts/train_shipped.py`` makes them; the faces are drawn
-(``data.drawn``), of nobody.
+ones (``data.drawn``), of nobody.
 """
 
 from __future__ import annotations
