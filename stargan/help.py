@@ -87,7 +87,8 @@ BELOW = {
 Joint data have data.celeba.root= and data.rafd.root= instead of data.root=. lambda_cls= and its
 like are the paper's names, short for method.lambda_cls=. conf=DIR adds configuration files of your
 own, laid out as conf/; method._target_=mylab.Mine is a class of your own, and resume= of such a run
-needs trust=mylab.
+needs trust=mylab. length=paper takes the paper's epochs where an experiment has the steps of the
+published code (celeba, rafd).
 
 The run folder holds config.yaml, metrics.csv, tensorboard/, samples/, checkpoints/last.ckpt,
 generator.safetensors and report.md. Ctrl-C saves and stops; resume=RUN_DIR goes on exactly there.

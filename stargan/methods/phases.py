@@ -63,6 +63,8 @@ class Update(NamedTuple):
         group: name of the group, also the prefix of its terms: ``D`` of ``D/adv``.
         loss: see ``Loss``.
         every: taken in every so many-th step of the phase (``n_critic`` of the generator).
+        round: steps that ``every`` counts as one: in a round that is due the update is taken in
+            each of its steps.
         lazy: names of the flags that the loss takes, and how often each is True, counted in the
             steps of the group: the first of every so many. Karras et al., StyleGAN2, CVPR 2020,
             appendix B.
@@ -73,6 +75,7 @@ class Update(NamedTuple):
     group: str
     loss: Loss
     every: int = 1
+    round: int = 1
     lazy: Mapping[str, int] = {}
     lr: float | None = None
     ramp: int = 0

@@ -133,7 +133,7 @@ class Engine(pl.LightningModule):
         self.enter_phase()
         phase = self.phase
         self.set_modes(phase)
-        due = [u for u in phase.updates if (self.phase_step + 1) % u.every == 0]
+        due = [u for u in phase.updates if (self.phase_step // u.round + 1) % u.every == 0]
         shared: Shared = {}
         if phase.shared is not None:
             with torch.set_grad_enabled(any(u.group == phase.shared_by for u in due)):
@@ -275,7 +275,8 @@ class Engine(pl.LightningModule):
 
     def schedule_factor(self) -> float:
         """What the schedule multiplies the rates with at this step."""
-        return lr_factor(self.schedule, self.step, self.max_steps, self.time_used)
+        used, round = self.time_used, self.method.round
+        return lr_factor(self.schedule, self.step, self.max_steps, used, round)
 
     def learning_rates(self) -> dict[str, float]:
         """The rates of the last step of each group."""

@@ -215,7 +215,6 @@ def check(config: Plain) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     trainer = config["trainer"]
     positive = {
-        "trainer.max_steps": trainer["max_steps"],
         "data.batch_size": config["data"]["batch_size"],
         "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
         "log.every_n_steps": config["log"]["every_n_steps"],
@@ -227,11 +226,13 @@ def check(config: Plain) -> None:
     positive |= {f"method.{k}": v for k, v in config["method"].items() if k.endswith("_every")}
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
-        if trainer["max_steps"] != config["method"]["max_steps"]:
+        if trainer["max_steps"] not in (None, config["method"]["max_steps"]):
             raise UserError(
                 f"trainer.max_epochs={trainer['max_epochs']} and trainer.max_steps="
                 f"{trainer['max_steps']} both say how long the run is: set one of them to null."
             )
+    else:
+        positive["trainer.max_steps"] = trainer["max_steps"]
     if config["checkpoint"]["every_n_epochs"] is not None:
         positive["checkpoint.every_n_epochs"] = config["checkpoint"]["every_n_epochs"]
     for key, value in positive.items():
@@ -487,7 +488,10 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     turns = [
         f"{phase.name}: "
         + ", ".join(
-            f"{u.group}" + (f" every {u.every}" if u.every > 1 else "") for u in phase.updates
+            f"{u.group}"
+            + (f" every {u.every}" if u.every > 1 else "")
+            + (f" rounds of {u.round}" if u.round > 1 else "")
+            for u in phase.updates
         )
         for phase in engine.phases
     ]
