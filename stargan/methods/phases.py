@@ -46,6 +46,9 @@ class Group(NamedTuple):
         networks: attributes of the method.
         lr: learning rate at the schedule's beginning.
         betas, eps: of Adam.
+        eps_hat: whether ``eps`` is Kingma and Ba's epsilon hat (ICLR 2015, end of section 2): added
+            to the root of the second moment before its bias is corrected, as in Keras. PyTorch's
+            is added after it.
         averages: updated after each step of the group.
     """
 
@@ -53,6 +56,7 @@ class Group(NamedTuple):
     lr: float
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
+    eps_hat: bool = False
     averages: tuple[Average, ...] = ()
 
 

@@ -12,6 +12,7 @@ schedules, checkpoints, logs and the length of a run look at.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -173,6 +174,8 @@ class Engine(pl.LightningModule):
             lr *= min(1.0, (self.phase_step + 1) / update.ramp)
         for each in optimizer.param_groups:
             each["lr"] = lr * self.lr_scale
+            if group.eps_hat:
+                each["eps"] = group.eps / math.sqrt(1 - group.betas[1] ** (count + 1))
         flags = {name: count % every == 0 for name, every in update.lazy.items()}
         with self.alone(update.group):
             loss, terms = self.losses[update.loss](batch, shared, **flags)
