@@ -125,7 +125,6 @@ class RaFD(FileImages):
         )
         self.splits = split_names(base)
 
-
     def load(self, index: int) -> Image.Image:
         """The image, or the face in it. Raises ``UserError`` too where it is no original."""
         image = super().load(index)

@@ -179,9 +179,7 @@ def open_parts(path: str | Path, kind: str, trust: Packages = (), whole: bool = 
     return Parts(opened, plain, labels, framing)
 
 
-def find(
-    path: str | Path, kind: str, revision: str | None = None, whole: bool = False
-) -> Path:
+def find(path: str | Path, kind: str, revision: str | None = None, whole: bool = False) -> Path:
     """The file to open: of a folder its model, of a name on the hub what was downloaded.
 
     Args:

@@ -22,6 +22,7 @@ from stargan.evaluation.suite import Entrant
 from stargan.evaluation.votes import RULE, Tally, Votes
 from stargan.metrics.bootstrap import Estimate
 from stargan.progress import duration
+from stargan.reports.masks import mask_section
 from stargan.reports.page import Page, Picture
 from stargan.writing import write_whole
 

@@ -262,9 +262,7 @@ def wrong_masks(
     pairs = [(faces, asked) for faces in seen for asked in seen if faces is not asked]
     found = [check_masks(model, *pair, cases) for pair in pairs]
     for check in found:
-        shares = [
-            sum(row.read[i].value for row in check.rows) / len(check.rows) for i in range(2)
-        ]
+        shares = [sum(row.read[i].value for row in check.rows) / len(check.rows) for i in range(2)]
         console.print(
             f"{check.labels} on {check.count} faces of {check.faces}: read on {shares[0]:.1%} "
             f"with the right mask, on {shares[1]:.1%} with the wrong one.",

@@ -291,7 +291,9 @@ def test_the_last_batch_of_an_epoch_has_what_is_left(
         for r in range(ranks)
     ]
     for epoch in (0, 1):
-        parts = [[s.batch(step) for s in made] for step in range(epoch * steps, (epoch + 1) * steps)]
+        parts = [
+            [s.batch(step) for s in made] for step in range(epoch * steps, (epoch + 1) * steps)
+        ]
         assert [sum(map(len, at_once)) for at_once in parts] == sizes
         assert max(len(p) for part in parts for p in part) - batch <= 2
         # Every image once in an epoch.
