@@ -60,8 +60,9 @@ class RaFD(FileImages):
             ``MIDDLE`` is the middle; 256 in the paper. None: images are taken whole.
 
     Raises:
-        UserError: a missing folder, a square that leaves the originals, no file of the naming pattern, a split by person of files
-            that do not name the person, or whatever ``ImageFolder`` refuses.
+        UserError: a missing folder, a square that leaves the originals, no file of the naming
+            pattern, a split by person of files that do not name the person, or whatever
+            ``ImageFolder`` refuses.
     """
 
     def __init__(
@@ -132,9 +133,9 @@ class RaFD(FileImages):
             return image
         if (image.height, image.width) != ORIGINAL:
             raise UserError(
-                f"'{self.paths[index]}' has {image.width} x {image.height} pixels, RaFD's originals "
-                f"have {ORIGINAL[1]} x {ORIGINAL[0]}: only in these is it known where the face is; "
-                "leave data.rafd.face out."
+                f"'{self.paths[index]}' has {image.width} x {image.height} pixels, RaFD's "
+                f"originals have {ORIGINAL[1]} x {ORIGINAL[0]}: only in these is it known where "
+                "the face is; leave data.rafd.face out."
             )
         top, left, bottom, right = (int(n) for n in self._face)
         return image.crop((left, top, right, bottom))

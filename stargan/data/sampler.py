@@ -178,7 +178,7 @@ class StepSampler:
         return [self._walk(number, first + i) for i in range(count)]
 
     def _of_epoch(self, step: int) -> range:
-        """Where in the walk of the one pool this rank's rows are, the last batches being partial."""
+        """Where in the walk of the one pool this rank's rows are, with partial last batches."""
         size, together = len(self._pools[0].rows), self._batch_size * self._world_size
         batches = batches_per_epoch(size, self._batch_size, self._world_size)
         epoch, batch = divmod(step, batches)

@@ -177,8 +177,8 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], list[str]]:
         files[beside] = dict(judge.state_dict())
         if all(torch.equal(p, p.half().float()) for p in judge.parameters()):
             said.append(
-                f"{beside.name} has the three digits to which the file given keeps D: export the run "
-                "folder, whose checkpoint has them all, before you train on from it"
+                f"{beside.name} has the three digits to which the file given keeps D: export the "
+                "run folder, whose checkpoint has them all, before you train on from it"
             )
     for file, state in files.items():
         buffer = io.BytesIO()

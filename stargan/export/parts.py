@@ -151,7 +151,7 @@ def open_parts(path: str | Path, kind: str, trust: Packages = (), whole: bool = 
             more steps.
         kind: one of ``PRODUCTS``.
         trust: packages whose networks the file may name, see ``building``.
-        whole: of a run folder rather the checkpoint, which has all networks in fp32 (``only_read``).
+        whole: of a run folder rather the checkpoint, all of whose networks are in fp32.
 
     Raises:
         UserError: nothing there, of another kind, damaged, of another format, or it names code

@@ -164,8 +164,9 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
     lines = [
         "# Localisation by class activation maps",
         "",
-        f"Judge: {config['model']}, {type(judge.network).__name__}. {maps_are} Compared are boxes: that of "
-        f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
+        f"Judge: {config['model']}, {type(judge.network).__name__}. {maps_are} Compared are "
+        f"boxes: that of the largest connected part of a map above {share:.0%} of its maximum with "
+        "the true one "
         "(where a region is known by its pixels, the smallest around it, or around one of its "
         "parts where it has several). *loc. error*: the class is wrong or the boxes' intersection "
         "over union (IoU) is below 0.5; of several true boxes the one that fits best counts. *peak "
