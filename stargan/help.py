@@ -30,7 +30,7 @@ tasks:
 
 first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
-  stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
+  stargan train experiment=celeba data.root=DIR    CelebA, the published settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
   stargan evaluate model=RUN_OR_FILE output=DIR    how good it is, on its own test images
   stargan serve model=RUN_OR_FILE                  a page to try it in the browser

@@ -93,6 +93,10 @@ def test_joint_is_two_hundred_thousand_iterations_of_two_steps() -> None:
     assert config["trainer"]["max_steps"] == 400_000
     assert config["method"]["order"] == "official"
     assert composed("experiment=joint", "length=single")["trainer"]["max_steps"] == 200_000
+    # Other methods keep their own length.
+    modern = composed("experiment=joint", "method=stargan_modern")
+    assert modern["trainer"]["max_steps"] == modern["method"]["max_steps"] == 100_000
+    assert composed("experiment=joint", "trainer.max_epochs=3")["trainer"]["max_epochs"] == 3
     with pytest.raises(UserError, match=r"length=paper is unknown\. Known: official, single"):
         composed("experiment=joint", "length=paper")
     # Rates fall over the last 100,000 iterations; official: by 1e-5 of them in every 1,000.

@@ -226,7 +226,8 @@ def check(config: Plain) -> None:
     positive |= {f"method.{k}": v for k, v in config["method"].items() if k.endswith("_every")}
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
-        if trainer["max_steps"] not in (None, config["method"]["max_steps"]):
+        planned = [config["method"].get(key) for key in ("max_steps", "joint_max_steps")]
+        if trainer["max_steps"] not in (None, *planned):
             raise UserError(
                 f"trainer.max_epochs={trainer['max_epochs']} and trainer.max_steps="
                 f"{trainer['max_steps']} both say how long the run is: set one of them to null."
@@ -276,7 +277,7 @@ def run_length(config: Plain, data: DataModule) -> int:
 
 def build_method(config: Plain, data: DataModule) -> Method:
     """The method of a configuration, its sizes taken from the data."""
-    of_the_run = ("schedule", "precision", "max_steps", "batch_size", "settings")
+    of_the_run = ("schedule", "precision", "max_steps", "joint_max_steps", "batch_size", "settings")
     settings = {k: v for k, v in config["method"].items() if k not in of_the_run}
     if config["resume"]:
         # What it started from may be gone: the checkpoint has all that it learned.
