@@ -135,6 +135,9 @@ def test_joint_order_is_the_published_codes() -> None:
     letters = "".join(group for group, _ in ours(10, order="official"))
     assert letters == "DDDDDDDDDGDG"
     assert "".join(group for group, _ in ours(10, order="turns")) == "DDDDDGDDDDDG"
+    with pytest.raises(UserError, match=r"they have no order: add method\.order=turns"):
+        composed("experiment=joint", "data.mixed=true")
+    assert composed("experiment=joint", "data.mixed=true", "method.order=turns")
     # In turns G sees each data set, too.
     assert {d for g, d in ours(20, order="turns") if g == "G"} == {0, 1}
     with pytest.raises(UserError, match="order=paper is unknown: choose official or turns"):

@@ -242,6 +242,12 @@ def check(config: Plain) -> None:
     for key, value in config["method"].items():
         if key.startswith("lambda_") and (not isinstance(value, int | float) or value < 0):
             raise UserError(f"method.{key}={value} must be a number of at least 0.")
+    data, order = config["data"], config["method"].get("order")
+    if data.get("mixed") and order == "official" and len(data["use"]) > 1:
+        raise UserError(
+            "data.mixed=true takes both data sets in every batch, so they have no order: add "
+            "method.order=turns."
+        )
     labels = config["labels"]
     if labels is not None and not (isinstance(labels, list) and labels):
         raise UserError(f"labels={labels} must be a list of label names: labels=[Male,Young].")
