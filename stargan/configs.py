@@ -158,6 +158,12 @@ def documented() -> dict[str, Key]:
                 old = found.get(place + name, key)
                 default = key.default if key.default == old.default else ""
                 found[place + name] = Key(old.words or key.words, default)
+    # What experiments alone have (length); other keys in them are settings.
+    sections = {name.partition(".")[0] for name in found}
+    for path in sorted((folder / "experiment").glob("*.yaml")):
+        for name, key in keys_of(path).items():
+            if name.partition(".")[0] not in sections:
+                found.setdefault(name, key)
     return found
 
 

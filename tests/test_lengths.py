@@ -12,10 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan import configs
+from stargan import cli, configs
 from stargan.data.datamodule import DataModule
 from stargan.data.sampler import StepSampler
 from stargan.errors import UserError
+from stargan.evaluation.suite import composed as suite_composed
+from stargan.evaluation.suite import plan
 from stargan.labels import LabelSpace
 from stargan.training.run import check, run_length
 from stargan.training.schedules import lr_factor
@@ -86,6 +88,17 @@ def test_length_of_paper_and_code(
         composed(f"experiment={name}", "length=paper", "trainer.max_steps=7")
     null = composed(f"experiment={name}", "trainer.max_epochs=3", "trainer.max_steps=null")
     assert run_length(null, data) == 3 * (steps // epochs)
+
+
+def test_a_comparison_is_as_long_as_it_says() -> None:
+    config = cli.load("compare", ["suite=rafd", "length=paper", "data.root=x", "output=y"], True)
+    comparison = plan(config, {"expressions": EXPRESSIONS})
+    judge, *runs = comparison.trainings
+    assert judge is comparison.judge
+    assert all("length=paper" in run.words for run in runs)
+    # The judge has its own.
+    for run, epochs in ((judge, None), (runs[-1], 200)):
+        assert suite_composed(run)["trainer"]["max_epochs"] == epochs
 
 
 def test_joint_is_two_hundred_thousand_iterations_of_two_steps() -> None:
