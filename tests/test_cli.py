@@ -175,7 +175,8 @@ def test_every_key_of_conf_has_a_comment(file: str) -> None:
         if leaf.endswith("_target_"):  # The class, which the file's first line is about.
             continue
         # A table of settings says what the keys of its columns' names are.
-        key = place + (leaf if not leaf.startswith("settings.") else "settings")
+        table = leaf.partition(".")[0]
+        key = place + (table if table in ("settings", "lengths") else leaf)
         while key not in known and "." in key:
             key = key.rpartition(".")[0]
         assert known[key].words, f"{place}{leaf} has no comment"
