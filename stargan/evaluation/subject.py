@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -66,7 +67,8 @@ def measure_model(
         "truth": truth,
         "together": [test.wish_name(c) for c in test.combinations],
     }
-    shards = Shards(folder / f"{name.replace('/', '_')}_{test.name}", own)
+    named = re.sub(r"[^\w.-]", "_", name)
+    shards = Shards(folder / f"{named}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
     with Progress(f"{name}: {test.name}", total, console=console) as progress:
         records = translate_set(

@@ -90,7 +90,7 @@ def changed_rows(
 def pictures(
     translate: Translate, test: TestSet, tools: Instruments, records: Records, number: int
 ) -> list[Pictures]:
-    """The picture tables of a report: random, worst and best cases.
+    """The picture tables of a report: worst, random and best cases.
 
     Args:
         translate: the model.
@@ -100,7 +100,7 @@ def pictures(
         number: how many random images.
     """
     judge = tools.judge if has_maps(tools.judge) else None
-    found = [_random(translate, test, records, number)]
+    found: list[Pictures] = []
     order, sure = _order(test, records)
     legend = (
         f"*difference*: mean absolute difference of the channels, black to yellow at {FULL:g} of "
@@ -125,6 +125,7 @@ def pictures(
         found.append(
             _cases(translate, test, tools, judge, records, rows, heading, f"{words}. {legend}")
         )
+    found.insert(1, _random(translate, test, records, number))
     return found
 
 

@@ -20,6 +20,7 @@ from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
 from stargan.progress import Progress
+from stargan.runs import short_names
 from stargan.writing import markdown_row, write_whole
 
 SHEET = "contact_sheet.png"
@@ -146,10 +147,11 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise UserError(f"threshold={share} must be a number from 0 to below 1.")
     data = evaluation_data(config["data"], judge)
+    (name,) = short_names([config["model"]])
     lines = [
         "# Localisation by class activation maps",
         "",
-        f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
+        f"Judge: {name}, {type(judge.network).__name__}. Compared are boxes: that of "
         f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
         "(where a region is known by its pixels, the smallest around it, or around one of its "
         "parts where it has several). *loc. error*: the class is wrong or the boxes' intersection "

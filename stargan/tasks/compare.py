@@ -28,6 +28,7 @@ from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import mean_interval
 from stargan.reports.comparison import Beside, DataResult, Found, Gallery, Judged, write_comparison
 from stargan.reports.what_changed import try_all
+from stargan.runs import short_names
 from stargan.training.run import build_data
 
 EVALUATION = "evaluation"
@@ -87,7 +88,7 @@ def main(config: Plain) -> Found | None:
         judge = open_judge(config["judge"], device, trust)
         for room in rooms.values():
             judge.match(room.space, f"the judge {config['judge']}", "the data set")
-            room.judge = (judge, str(config["judge"]))
+            room.judge = (judge, short_names([config["judge"]])[0])
     for training in comparison.trainings:
         composed(training)  # What is wrong with a later run is said before the first.
     if config["plan"]:
@@ -236,7 +237,7 @@ def evaluate(
     if comparison.side_by_side:
         beside = side_by_side(comparison, rooms, config, device, trust, console)
     study = votes.read_tally(config["study"]) if config["study"] else None
-    return Found(facts(comparison, config), results, beside, study)
+    return Found(facts(comparison, config), results, beside, study, output.parent)
 
 
 def is_joint(entrant: Entrant) -> bool:
