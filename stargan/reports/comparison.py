@@ -75,7 +75,7 @@ class Gallery:
         chosen = torch.randperm(len(rows), generator=draws)[:count]
         listed = rows[chosen].tolist()
         columns = [name for name, _ in cls.targets(test, label[chosen], rows[chosen])]
-        names = [test.space.describe(one) or "no label" for one in label[chosen]]
+        names = [test.space.describe(one) for one in label[chosen]]
         return cls(columns, listed, test.images(listed), names)
 
     def add(self, title: str, made: list[list[Tensor | None]]) -> None:

@@ -150,7 +150,7 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
         [column[i] for column in shown] for i in range(len(image))
     ]
     names = [
-        f"{test.test.images.name(int(i))}\n{test.space.describe(row) or 'no label'}"
+        f"{test.test.images.name(int(i))}\n{test.space.describe(row)}"
         for i, row in zip(every[chosen], label, strict=True)
     ]
     words = "Test images drawn at random, translated to every label."
@@ -208,7 +208,7 @@ def _cases(
             row.append(truth)
     read = test.space.read(fake["logits"])
     names = [
-        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(found) or 'no label'}; "
+        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(found)}; "
         f"{test.test.images.name(int(i))}"
         for wish, found, i in zip(wishes, read, fake["row"], strict=True)
     ]

@@ -134,11 +134,10 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
 
 def read_words(judge: Judge, pixels: torch.Tensor) -> str:
     """The labels that a judge reads off one image ``(1, 3, H, W)``, of all its spaces."""
-    read = [
+    return ", ".join(
         space.describe(judge.read(pixels, i)[0].cpu())
         for i, space in enumerate(judge.labels.spaces)
-    ]
-    return ", ".join(words for words in read if words) or "none of its labels"
+    )
 
 
 def measure(judge: Judge, config: Plain, output: Path) -> None:

@@ -69,11 +69,12 @@ class ServedModel:
     def see(self, photo: Image.Image) -> Seen:
         """A photo as this model sees it."""
         tensor = imaging.to_tensor(self.translator.prepare(photo))
+        framing = self.translator.model.framing.otherwise(photo)
         if not self.reads:
-            return Seen(tensor, None, None)
+            return Seen(tensor, None, None, framing=framing)
         probability = self.translator.predict(tensor)
         own = own_labels(self.translator.spaces, self.translator.labels, probability)
-        return Seen(tensor, probability, own)
+        return Seen(tensor, probability, own, framing=framing)
 
     def known(self, edits: Mapping[str, float]) -> dict[str, float]:
         """Those edits whose labels this model has."""
