@@ -70,7 +70,8 @@ def measure_model(
     named = re.sub(r"[^\w.-]", "_", name)
     shards = Shards(folder / f"{named}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
-    with Progress(f"{name}: {test.name}", total, console=console) as progress:
+    words = f"translating and judging, {name}: {test.name}"
+    with Progress(words, total, console=console) as progress:
         records = translate_set(
             model, test, tools, batch_size, shards, reference, cycle, progress.advance, truth
         )

@@ -19,7 +19,7 @@ from stargan.inference.names import output_names
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
-from stargan.progress import Progress
+from stargan.progress import Progress, phase
 from stargan.runs import short_names
 from stargan.writing import markdown_row, write_whole
 
@@ -174,10 +174,12 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
                 f"no test image of '{name}' has a label with a region, which are {about}: name "
                 "test images and labels that they have."
             )
-        rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
+        with phase(f"figures and intervals of {name}"):
+            rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
         notes = left_out(located, len(prepared))
         picture = output / f"localisation_{name}.png"
-        imaging.save_png(examples(judge, data, name, cases, share), picture)
+        with phase(f"pictures of {name}"):
+            imaging.save_png(examples(judge, data, name, cases, share), picture)
         region = f"The region of a label is {about}."
         lines += ["", f"## {name}", "", " ".join([region, *notes]), "", *table(rows)]
         lines += ["", f"![{name}]({picture.name})"]

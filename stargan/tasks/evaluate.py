@@ -23,7 +23,7 @@ from stargan.evaluation.subject import left_out, measure_model
 from stargan.export import Model, find_device, open_model, untrained
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
-from stargan.progress import plain_console
+from stargan.progress import phase, plain_console
 from stargan.reports.evaluation import (
     ModelResult,
     SourceResult,
@@ -193,7 +193,11 @@ def evaluate_source(
         path=subject.path,
         files=files,
     )
-    found = figures(records, test, relative=tools.distance is None)
+    named = f"{subject.name}: {test.name}"
+    with phase(f"figures and intervals, {named}", console):
+        found = figures(records, test, relative=tools.distance is None)
+    with phase(f"pictures, {named}", console):
+        shown = pictures(model, test, tools, records, config["cases"])
     distance = tools.distance_name
     if tools.distance is None:
         distance = (
@@ -229,7 +233,7 @@ def evaluate_source(
         distance=distance,
         sets=found,
         notes=notes,
-        pictures=pictures(model, test, tools, records, config["cases"]),
+        pictures=shown,
     )
 
 
