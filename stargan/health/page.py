@@ -20,6 +20,8 @@ from stargan.writing import write_whole
 
 SETTINGS = "health.json"
 """In the run folder: how the run is judged."""
+NOT_JUDGED = "not judged"
+"""The verdict of a monitor that has read too little."""
 # Title, curves, and whether the axis is logarithmic.
 PLOTS = (
     ("Adversarial terms", ("D/adv", "G/adv"), False),
@@ -100,7 +102,12 @@ def make_page(
     if refresh is not None:
         _sample(page, sample)  # What one looks at while a run trains.
     page.heading("Verdicts")
-    page.table(["monitor", "verdict", "last row"], [list(v) for v in verdicts(health, rows, story)])
+    found = verdicts(health, rows, story)
+    judged = [list(line) for line in found if line[1] != NOT_JUDGED]
+    if judged:
+        page.table(["monitor", "verdict", "last row"], judged)
+    if young := [name for name, verdict, _ in found if verdict == NOT_JUDGED]:
+        page.text(f"Not judged yet: {', '.join(young)}.")
     if story:
         page.heading("What happened")
         page.table(["step", "what", "figures"], [list(line) for line in events(story)])
@@ -153,7 +160,7 @@ def verdicts(
         elif opinion is not None:
             rank, verdict = 2, "fine"
         else:
-            rank, verdict = 3, "not judged"
+            rank, verdict = 3, NOT_JUDGED
         evidence = opinion.evidence if opinion else trouble.evidence if trouble else ""
         rows.append((rank, (monitor.name.replace("_", " "), verdict, breakable(evidence))))
     return [line for _, line in sorted(rows, key=lambda row: row[0])]

@@ -261,6 +261,8 @@ def comparison_page(found: Found) -> Page:
     page = Page(f"Comparison: {found.facts['suite']}")
     for words in warnings(found):
         page.warning(words)
+    for words in notes(found):
+        page.text(words)
     page.items(found.facts)
     page.text(
         f"Columns called *{PRINTED}* are what the StarGAN paper prints (Choi et al., CVPR 2018), "
@@ -287,8 +289,8 @@ def comparison_page(found: Found) -> Page:
 
 
 def warnings(found: Found) -> list[str]:
-    """What a reader must know before the tables, the worst first."""
-    failed, weak, said = [], [], []
+    """What is wrong with a method or with what is said of all, the worst first."""
+    failed, weak = [], []
     for result in found.results:
         name = f"**{result.name}.** " if len(found.results) > 1 else ""
         for one in result.judged:
@@ -307,9 +309,17 @@ def warnings(found: Found) -> list[str]:
                 f"{name}The judge is weak: it errs on {real.shown('.1%')} of real images, so "
                 "errors of translations of that size say nothing about a method."
             )
+    return [*failed, *weak]
+
+
+def notes(found: Found) -> list[str]:
+    """What a reader should know of the figures."""
+    said = []
+    for result in found.results:
+        name = f"**{result.name}.** " if len(found.results) > 1 else ""
         said += [name + note for note in result.notes]
         said += [f"{name}{one.entrant.title}: {one.note}" for one in result.judged if one.note]
-    return [*failed, *weak, *dict.fromkeys(said)]
+    return list(dict.fromkeys(said))
 
 
 def of_seeds(values: Sequence[Estimate | None], style: str) -> str:
