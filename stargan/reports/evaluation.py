@@ -63,6 +63,7 @@ class SourceResult:
         sets: the figures.
         notes: what the reader should know.
         pictures: tables of pictures.
+        failures: why the figures are of no use, whatever they are.
     """
 
     name: str
@@ -74,6 +75,7 @@ class SourceResult:
     sets: list[SetFigures]
     notes: list[str]
     pictures: list[Pictures] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -85,7 +87,7 @@ class SourceResult:
             "judge": self.judge,
             "features": self.features,
             "identity": self.distance,
-            "notes": self.notes,
+            "notes": [*self.failures, *self.notes],
             "sets": [s.to_plain() for s in self.sets],
         }
 
@@ -194,9 +196,17 @@ def verdict(figures: SetFigures) -> str:
 
 
 def warnings(dataset: SourceResult) -> list[str]:
-    """What is wrong with the figures, or with the model, in words."""
-    said = list(dataset.notes)
+    """What is wrong with the model or with its figures, in words, the worst first."""
+    said = list(dataset.failures)
     figures = dataset.sets[0]
+    if figures.overall.figures["change"].value < 0.002:
+        said.append("The translations are almost the input: the label has next to no effect.")
+    elif fails(figures):
+        said.append("On most translations the wanted label is not read: the model does not work.")
+    diversity = figures.overall.figures.get("diversity")
+    usual = figures.overall.figures.get("real_diversity")
+    if diversity and usual and diversity.value < 0.1 * usual.value:
+        said.append("Translations of different images look alike: the model ignores its input.")
     real = figures.overall.figures.get("real_error")
     if real is not None and real.value > WEAK_JUDGE:
         said.append(
@@ -209,6 +219,7 @@ def warnings(dataset: SourceResult) -> list[str]:
             f"(balanced accuracy {balanced:.1%}, chance {chance:.1%}): what it says of "
             f"translations to {'it' if len(names) == 1 else 'them'} says nothing about the model."
         )
+    said += dataset.notes
     few = [r.name for r in figures.rows if r.figures["error"].count < FEW]
     if few:
         said.append(
@@ -224,14 +235,6 @@ def warnings(dataset: SourceResult) -> list[str]:
             f"FID, KID and bins of {', '.join(small)} are of fewer than {FEW} images each, as "
             "so few test or training images have the label: they are uncertain."
         )
-    if figures.overall.figures["change"].value < 0.002:
-        said.append("The translations are almost the input: the label has next to no effect.")
-    elif fails(figures):
-        said.append("On most translations the wanted label is not read: the model does not work.")
-    diversity = figures.overall.figures.get("diversity")
-    usual = figures.overall.figures.get("real_diversity")
-    if diversity and usual and diversity.value < 0.1 * usual.value:
-        said.append("Translations of different images look alike: the model ignores its input.")
     return said
 
 

@@ -417,7 +417,7 @@ small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
 .sheets{display:grid;gap:0 28px;
 grid-template-columns:repeat(auto-fill,minmax(min(100%,calc(var(--columns)*.78*var(--tile))),1fr))}
 table.grid{font-size:.82rem;table-layout:fixed;width:calc(var(--columns)*var(--tile)*1.25);
-min-width:calc(var(--columns)*68px);max-width:100%}
+min-width:calc(var(--columns)*76px);max-width:100%}
 table.grid th,table.grid td{border:0;padding:2px;text-align:center;white-space:normal;
 position:static;overflow-wrap:break-word;hyphens:auto}
 table.grid img{display:block;width:100%;height:auto;border-radius:3px}
@@ -440,15 +440,15 @@ background:currentColor}
 nav{display:flex;gap:4px 16px;padding:10px 16px;font-size:.86rem;overflow-x:auto;
 white-space:nowrap;border-bottom:1px solid var(--rule)}
 nav a{color:var(--soft);text-decoration:none}nav a:hover{color:var(--ink);text-decoration:underline}
-nav .level3{display:none}
+nav .level2{font-weight:600}
 @media(min-width:1100px){body{display:grid;grid-template-columns:230px minmax(0,1fr)}
 nav{position:sticky;top:0;max-height:100vh;overflow-y:auto;flex-direction:column;align-self:start;
 gap:6px;padding:28px 8px 28px 20px;white-space:normal;border:0;line-height:1.3}
-nav .level2{font-weight:600;margin-top:6px}nav .level3{display:block;padding-left:12px}
+nav .level2{margin-top:6px}nav .level3{padding-left:12px}
 main{padding:20px 32px 64px}main:only-child{grid-column:1/-1}}
 @media(max-width:600px){main{padding:12px 12px 48px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
-th,td{padding:5px 8px}
+th,td{padding:5px 8px}table.grid{font-size:.74rem}
 tbody th{white-space:normal;min-width:6rem;max-width:40vw}}
 @media print{.wide{overflow:visible}nav{display:none}body{display:block}}
 """.strip()

@@ -207,8 +207,9 @@ def evaluate_source(
     notes = list(test.notes)
     cannot = left_out(test, records)
     notes += [cannot] if cannot else []
+    failures = []
     if names := untrained(model.training):
-        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
+        failures = [f"This model was never trained: no step of {', '.join(names)} was made."]
     height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:
@@ -234,6 +235,7 @@ def evaluate_source(
         sets=found,
         notes=notes,
         pictures=shown,
+        failures=failures,
     )
 
 
@@ -258,7 +260,7 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
     found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].datasets)
     found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].datasets))
-    found["features of FID, KID and Inception Score"] = "; ".join(
+    found["features"] = "; ".join(
         dict.fromkeys(s.features for s in results[0].datasets)
     )
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
