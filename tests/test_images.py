@@ -279,10 +279,14 @@ def test_every_byte_becomes_the_same_float_everywhere() -> None:
         (
             (223, 223),
             [178],
-            "all of its 223 x 223 pixels is seen, where the",
+            "all of the photo's 223 x 223 pixels are seen, where",
         ),
-        ((300, 400), [178], "only the middle 300 x 300 of its 400 x 300 pixels is seen, where the"),
-        ((300, 400), [None], "only the middle 300 x 300 of its 400 x 300 pixels is seen"),
+        (
+            (300, 400),
+            [178],
+            "only the middle 300 x 300 of the photo's 400 x 300 pixels is seen, where the",
+        ),
+        ((300, 400), [None], "only the middle 300 x 300 of the photo's 400 x 300 pixels is seen"),
         ((300, 330), [None], None),
         ((600, 600), [None], None),
         ((64, 64), [None], "it is enlarged from 64 x 64 pixels, so it is not sharp"),

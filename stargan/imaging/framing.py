@@ -14,7 +14,7 @@ from stargan.imaging.decode import to_rgb
 
 CROP_TOLERANCE = 1.25
 """How much larger than the training's crop a photo may be and still be framed like its photos."""
-CUT = 0.1
+CUT = 0.15
 """A loss of at most so much of a side is not worth a word."""
 
 
@@ -126,7 +126,7 @@ def framed_otherwise(
         size, crops: see ``frame``.
 
     Returns:
-        Half a sentence, of which the image is the subject; None: there is nothing to say.
+        Half a sentence; None: there is nothing to say.
     """
     crops = list(crops)
     if fitting_crop(image, crops) is not None:
@@ -137,9 +137,11 @@ def framed_otherwise(
     cut = kept[0] < (1 - CUT) * tall or kept[1] < (1 - CUT) * wide
     known = sorted({c for c in crops if c})
     if cut:
-        said.append(f"only the middle {kept[1]} x {kept[0]} of its {wide} x {tall} pixels is seen")
+        said.append(
+            f"only the middle {kept[1]} x {kept[0]} of the photo's {wide} x {tall} pixels is seen"
+        )
     elif known:
-        said.append(f"all of its {wide} x {tall} pixels is seen")
+        said.append(f"all of the photo's {wide} x {tall} pixels are seen")
     if known:
         pixels = " or ".join(f"{c} x {c}" for c in known)
         said[0] += (

@@ -260,8 +260,6 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
     found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].datasets)
     found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].datasets))
-    found["features"] = "; ".join(
-        dict.fromkeys(s.features for s in results[0].datasets)
-    )
+    found["features"] = "; ".join(dict.fromkeys(s.features for s in results[0].datasets))
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
     return found

@@ -155,7 +155,7 @@ main = translate
 
 
 def framing_note(framed: Mapping[str, str], count: int, translator: Translator) -> str:
-    """That photos are framed otherwise than the training's images, which were so and so.
+    """How the training's images were framed, and what is done to photos that are not framed so.
 
     Args:
         framed: what is done to each of them, by file name.
@@ -164,10 +164,10 @@ def framing_note(framed: Mapping[str, str], count: int, translator: Translator) 
     """
     first = [f"{name}: {words}" for name, words in list(framed.items())[:SHOWN_FRAMES]]
     more = ["..."] if len(framed) > len(first) else []
-    many = f"{len(framed)} of {count} photos are" if count > 1 else "the photo is"
+    many = f"{len(framed)} of {count} photos" if count > 1 else "The photo"
     return (
-        f"note: {many} framed otherwise than the model's training images "
-        f"({translator.model.framing.words}). {'; '.join([*first, *more])}."
+        f"note: the model was trained on {translator.model.framing.words}. {many} may be framed "
+        f"otherwise: {'; '.join([*first, *more])}."
     )
 
 

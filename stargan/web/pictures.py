@@ -99,7 +99,7 @@ def framing(trained: str, otherwise: str | None) -> str:
     """
     words = f"The model was trained on {trained}."
     if otherwise:
-        words = f"This photo is framed otherwise: {otherwise}. {words}"
+        words = f"{otherwise[0].upper()}{otherwise[1:]}. {words}"
     kind = "note otherwise" if otherwise else "note"
     return f'<p class="{kind}">{html.escape(words)}</p>'
 
