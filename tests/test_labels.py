@@ -241,3 +241,23 @@ def test_an_unknown_label_beside_one_of_its_group_is_no_contradiction() -> None:
 def test_parse_edits_refuses(text: str) -> None:
     with pytest.raises(UserError):
         parse_edits(text)
+
+
+def test_what_is_not_known_is_told_apart_from_what_is_not_set() -> None:
+    label = torch.tensor([[1.0, float("nan"), 0.0]])
+    filled, known = JOINT.without_unknown(label)
+    assert filled.tolist() == [[1, 0, 0]]
+    assert known.tolist() == [[True, False, True]]
+    assert torch.isnan(label[0, 1]), "the given labels are left alone"
+
+
+def test_a_condition_has_the_precision_of_the_labels() -> None:
+    labels = JOINT.expand(CELEBA.encode(["Male"]), 0)[None].double()
+    assert JOINT.condition(labels, torch.zeros(1, dtype=torch.long)).dtype == torch.float64
+
+
+def test_a_space_is_not_categorical_unless_it_is_said() -> None:
+    assert not LabelSpace(["a", "b"]).categorical
+    assert not LabelSpace.categorical
+    assert "_index" not in repr(CELEBA)
+    assert LabelSpace(["a"]) == LabelSpace(["a"])

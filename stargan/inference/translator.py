@@ -126,7 +126,9 @@ class Translator:
 
     def __repr__(self) -> str:
         height, width = self.model.size
-        labels = "; ".join(f"{space.name}: {', '.join(space.names)}" for space in self.spaces.spaces)
+        labels = "; ".join(
+            f"{space.name}: {', '.join(space.names)}" for space in self.spaces.spaces
+        )
         return f"Translator({width} x {height} pixels; {labels})"
 
     @property

@@ -63,8 +63,8 @@ class ProgressBar(pl.Callback):
             console=self.console,
             refresh_per_second=4,
         )
-        words = {"phase": "training", "step": self.count(module), "speed": "", "terms": ""}
-        self.task = self.bar.add_task("", total=1, completed=self.done(module), **words)
+        words: dict[str, Any] = {"phase": "training", "speed": "", "terms": ""}
+        self.task = self.bar.add_task("", total=1, step=self.count(module), **words)
         self.bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:

@@ -145,7 +145,8 @@ def test_train_shipped(
     assert "wrote" in capsys.readouterr().out
     again = tmp_path / "again"
     again.mkdir()
-    run("train_shipped.py", "--output", again, "--run", tmp_path / "runs/shipped", patch=monkeypatch)
+    words = ("--output", again, "--run", tmp_path / "runs" / "shipped")
+    run("train_shipped.py", *words, patch=monkeypatch)
     first, second = (folder / "demo.safetensors" for folder in (tmp_path / "out", again))
     assert first.read_bytes() == second.read_bytes()
     assert len(list((again / "inputs").glob("face_*.png"))) == 8
