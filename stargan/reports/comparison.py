@@ -290,7 +290,8 @@ def comparison_page(found: Found) -> Page:
 
 def warnings(found: Found) -> list[str]:
     """What is wrong with a method or with what is said of all, the worst first."""
-    failed, weak = [], []
+    failed: list[tuple[float, str]] = []
+    weak = []
     for result in found.results:
         name = f"**{result.name}.** " if len(found.results) > 1 else ""
         for one in result.judged:
@@ -298,18 +299,19 @@ def warnings(found: Found) -> list[str]:
                 seed = (
                     f", seed {one.entrant.seed}" if len(result.methods) < len(result.judged) else ""
                 )
-                error = one.sets[0].overall.figures["error"].rest.shown(".1%")
-                failed.append(
+                right = one.sets[0].overall.figures["error"].rest
+                words = (
                     f"{name}**{one.entrant.title}**{seed} does not work: the judge reads what was "
-                    f"wanted on only {error} of its translations."
+                    f"wanted on only {right.shown('.1%')} of its translations."
                 )
+                failed.append((right.value, words))
         real = _overall(result.judged[:1], "real_error", "all images")[0]
         if real is not None and real.value > WEAK_JUDGE:
             weak.append(
                 f"{name}The judge is weak: it errs on {real.shown('.1%')} of real images, so "
                 "errors of translations of that size say nothing about a method."
             )
-    return [*failed, *weak]
+    return [*(words for _, words in sorted(failed)), *weak]
 
 
 def notes(found: Found) -> list[str]:

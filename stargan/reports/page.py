@@ -170,7 +170,9 @@ class Page:
             raise ValueError(f"rows of another length than {len(columns)} columns")
         if names is not None and len(names) != len(rows):
             raise ValueError(f"{len(names)} names for {len(rows)} rows")
-        head = "".join(f"<th>{_inline(c)}</th>" for c in columns)
+        # Names of labels break at their underscores rather than anywhere.
+        heads = [_inline(c).replace("_", "_<wbr>") for c in columns]
+        head = "".join(f"<th>{c}</th>" for c in heads)
         body = []
         for i, row in enumerate(rows):
             shown = ["" if t is None else _img(t, c) for t, c in zip(row, columns, strict=True)]

@@ -12,7 +12,7 @@ import torch
 from stargan.errors import UserError
 from stargan.reports.page import Page
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Balance(HTMLParser):
@@ -46,7 +46,9 @@ def full_page() -> Page:
     page.plot({"a": [(1, float("nan")), (2, 3.0)], "b": []}, "two", log=True)
     page.plot({"empty": []}, "three")
     page.heading("Pictures")
-    page.grid([[torch.zeros(3, 8, 8), None]], ["input", "Male"], ["face\nread: Male"], "cases")
+    page.grid(
+        [[torch.zeros(3, 8, 8), None]], ["input", "Blond_Hair"], ["face\nread: Male"], "cases"
+    )
     page.picture(torch.zeros(3, 80, 80), "large")
     return page
 
