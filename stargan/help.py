@@ -159,11 +159,11 @@ OFTEN = (
 )
 WIDTH = 100
 NAMES = 28
-"""Columns of names, with their margin; the words of a longer name begin after two spaces."""
+"""Columns of names, with their margin; a longer name stands on a line of its own."""
 
 
 def listing(rows: Mapping[str, str], names: int | None = None) -> str:
-    """Names and their words in two columns, at least two spaces apart.
+    """Names and their words in two columns; below a name that is longer than its column.
 
     Args:
         rows: words by name.
@@ -173,7 +173,9 @@ def listing(rows: Mapping[str, str], names: int | None = None) -> str:
     lines = []
     for name, words in rows.items():
         head = f"  {name}".ljust(room - 2) + "  "
-        # A name that is too long takes room from its first line only.
+        if len(head) > room:
+            lines.append(head.rstrip())
+            head = " " * room
         filled = textwrap.wrap(
             words,
             WIDTH,
@@ -182,7 +184,7 @@ def listing(rows: Mapping[str, str], names: int | None = None) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        lines += filled or [head.rstrip()]
+        lines += filled or [head.rstrip()] * (head.strip() != "")
     return "\n".join(lines)
 
 
@@ -214,6 +216,6 @@ def help_text(task: str) -> str:
             suites=listing(configs.options("suite")),
         )
     )
-    parts = [above + ("\n" if task == "train" else "\n\n") + listing(key_rows(keys))]
+    parts = [above + ("\n" if task == "train" else "\n\nkeys:\n") + listing(key_rows(keys))]
     parts += [BELOW[task].rstrip("\n")] if task in BELOW else []
     return "\n\n".join(parts) + "\n"

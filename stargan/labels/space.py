@@ -14,6 +14,9 @@ from stargan.errors import UserError
 from stargan.hints import did_you_mean, nearest
 from stargan.labels.edits import Edits, way
 
+MOST_ABSENT = 8
+"""A caption names so many labels of those that are all absent."""
+
 
 @dataclass(frozen=True)
 class LabelSpace:
@@ -96,8 +99,19 @@ class LabelSpace:
         return vector
 
     def describe(self, label: Tensor) -> str:
-        """The set labels of one ``(L,)`` vector, for captions."""
-        return ", ".join(n for n, v in zip(self.names, label.tolist(), strict=True) if v >= 0.5)
+        """The set labels of one ``(L,)`` vector, for captions; of none ``none of: Male, Young``.
+
+        Labels that are not known (NaN) are neither set nor absent.
+        """
+        values = list(zip(self.names, label.tolist(), strict=True))
+        there = [n for n, v in values if v >= 0.5]
+        absent = [n for n, v in values if v < 0.5]
+        if there:
+            return ", ".join(there)
+        if not absent:
+            return "not known"
+        more = f" and {len(absent) - MOST_ABSENT} more" if len(absent) > MOST_ABSENT else ""
+        return f"none of: {', '.join(absent[:MOST_ABSENT])}{more}"
 
     def check(self, label: Tensor, unknown: bool = False) -> None:
         """Refuse impossible labels.

@@ -19,7 +19,8 @@ from stargan.inference.names import output_names
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
-from stargan.progress import Progress
+from stargan.progress import Progress, phase
+from stargan.runs import short_names
 from stargan.writing import markdown_row, write_whole
 
 SHEET = "contact_sheet.png"
@@ -142,11 +143,10 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
 
 def read_words(judge: Judge, pixels: torch.Tensor) -> str:
     """The labels that a judge reads off one image ``(1, 3, H, W)``, of all its spaces."""
-    read = [
+    return ", ".join(
         space.describe(judge.read(pixels, i)[0].cpu())
         for i, space in enumerate(judge.labels.spaces)
-    ]
-    return ", ".join(words for words in read if words) or "none of its labels"
+    )
 
 
 def measure(judge: Judge, config: Plain, output: Path) -> None:
@@ -161,10 +161,11 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
         else "Maps are the paper's own."
     )
     data = evaluation_data(config["data"], judge)
+    (name,) = short_names([config["model"]])
     lines = [
         "# Localisation by class activation maps",
         "",
-        f"Judge: {config['model']}, {type(judge.network).__name__}. {maps_are} Compared are "
+        f"Judge: {name}, {type(judge.network).__name__}. {maps_are} Compared are "
         f"boxes: that of the largest connected part of a map above {share:.0%} of its maximum with "
         "the true one "
         "(where a region is known by its pixels, the smallest around it, or around one of its "
@@ -190,10 +191,12 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
                 f"no test image of '{name}' has a label with a region, which are {about}: name "
                 "test images and labels that they have."
             )
-        rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
+        with phase(f"figures and intervals of {name}"):
+            rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
         notes = left_out(located, len(prepared))
         picture = output / f"localisation_{name}.png"
-        imaging.save_png(examples(judge, data, name, cases, share, relative), picture)
+        with phase(f"pictures of {name}"):
+            imaging.save_png(examples(judge, data, name, cases, share, relative), picture)
         region = f"The region of a label is {about}."
         lines += ["", f"## {name}", "", " ".join([region, *notes]), "", *table(rows)]
         lines += ["", f"![{name}]({picture.name})"]

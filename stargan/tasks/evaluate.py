@@ -24,7 +24,7 @@ from stargan.evaluation.subject import left_out, measure_model
 from stargan.export import Model, find_device, open_model, untrained
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
-from stargan.progress import plain_console
+from stargan.progress import phase, plain_console
 from stargan.reports.evaluation import (
     ModelResult,
     SourceResult,
@@ -33,7 +33,7 @@ from stargan.reports.evaluation import (
     write_evaluation,
 )
 from stargan.reports.what_changed import pictures
-from stargan.runs import newest_run, run_folder
+from stargan.runs import newest_run, run_folder, short_names
 from stargan.training.metrics_log import read_terms
 
 
@@ -79,7 +79,7 @@ def main(config: Plain) -> list[ModelResult]:
     distance = lpips.lpips(config["lpips"], device) if config["lpips"] else None
     inception = fid.inception(config["inception"], device) if config["inception"] else None
     given = (
-        (open_judge(config["judge"], device, trust), str(config["judge"]))
+        (open_judge(config["judge"], device, trust), short_names([config["judge"]])[0])
         if config["judge"]
         else None
     )
@@ -123,7 +123,9 @@ def main(config: Plain) -> list[ModelResult]:
             terms = run_terms(subject.path)
             masks = wrong_masks(model, seen, config["cases"], console) if config["masks"] else []
             results.append(
-                ModelResult(subject.name, str(subject.path), model.training, datasets, terms, masks)
+                ModelResult(
+                    subject.name, weights(subject.path), model.training, datasets, terms, masks
+                )
             )
     except KeyboardInterrupt:
         console.print(f"what is measured is kept in {output}: the same command goes on.")
@@ -164,10 +166,8 @@ def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> lis
     if twice:
         raise UserError(f"model={twice[0]} is given twice: name every model once.")
     subjects = []
-    short = [short_name(p) for p in listed]
-    for path, name in zip(listed, short, strict=True):
-        own = name if short.count(name) == 1 else str(path)
-        subjects.append(Subject(own, path, open_model(path, device, trust=trust)))
+    for path, name in zip(listed, short_names(listed), strict=True):
+        subjects.append(Subject(name, path, open_model(path, device, trust=trust)))
     first = subjects[0]
     for other in subjects[1:]:
         if other.model.labels != first.model.labels:
@@ -178,16 +178,9 @@ def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> lis
     return subjects
 
 
-def short_name(path: Path) -> str:
-    """What tables call a model: its run folder, and of a checkpoint the step."""
-    path = path.resolve()
-    if path.is_dir() or path.stem == "generator":
-        folder = path if path.is_dir() else path.parent
-        dated = folder.name[:4].isdigit() and "_" in folder.name
-        return f"{folder.parent.name}/{folder.name}" if dated else folder.name
-    if path.parent.name == "checkpoints":
-        return f"{path.parent.parent.name}/{path.stem}"
-    return path.stem
+def weights(path: Path) -> str:
+    """The beginning of a model's digest, by which its figures are known to be of its file."""
+    return " ".join(digest[:12] for digest in identity.of_model(path))
 
 
 def run_terms(path: Path) -> list[dict[str, float]]:
@@ -215,7 +208,11 @@ def evaluate_source(
         path=subject.path,
         files=files,
     )
-    found = figures(records, test, relative=tools.distance is None)
+    named = f"{subject.name}: {test.name}"
+    with phase(f"figures and intervals, {named}", console):
+        found = figures(records, test, relative=tools.distance is None)
+    with phase(f"pictures, {named}", console):
+        shown = pictures(model, test, tools, records, config["cases"])
     distance = tools.distance_name
     if tools.distance is None:
         distance = (
@@ -225,8 +222,9 @@ def evaluate_source(
     notes = list(test.notes)
     cannot = left_out(test, records)
     notes += [cannot] if cannot else []
+    failures = []
     if names := untrained(model.training):
-        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
+        failures = [f"This model was never trained: no step of {', '.join(names)} was made."]
     height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:
@@ -251,7 +249,8 @@ def evaluate_source(
         distance=distance,
         sets=found,
         notes=notes,
-        pictures=pictures(model, test, tools, records, config["cases"]),
+        pictures=shown,
+        failures=failures,
     )
 
 
@@ -285,15 +284,14 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
     found = {}
     for result in results:
         training = result.training
-        words = [f"`{result.file}`"]
+        words = [] if len(results) > 1 else [result.name]
         method = str(training.get("method", "")).rpartition(".")[2]
         words += [method] if method else []
         words += [f"{k} {training[k]}" for k in ("experiment", "steps") if k in training]
+        words += [f"weights {result.weights}"]
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
     found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].datasets)
     found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].datasets))
-    found["features of FID, KID and Inception Score"] = "; ".join(
-        dict.fromkeys(s.features for s in results[0].datasets)
-    )
+    found["features"] = "; ".join(dict.fromkeys(s.features for s in results[0].datasets))
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
     return found

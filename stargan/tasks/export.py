@@ -30,6 +30,7 @@ from stargan.export.opening import as_model, open_translator
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
 from stargan.inference.translator import Translator
+from stargan.progress import phase
 from stargan.writing import write_whole
 
 ENDINGS = {
@@ -79,11 +80,13 @@ def main(config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise UserError(f"'{output}' cannot be written ({error.strerror or error}).") from error
     with folder as temporary:
-        made, said = write(kind, precision, parts, photos, Path(temporary) / output.name)
+        with phase(f"writing {output.name}"):
+            made, said = write(kind, precision, parts, photos, Path(temporary) / output.name)
         said = [line.replace(temporary, str(output.parent)) for line in said]
-        before = as_model(parts, device)
-        after = as_model(reopened(made, parts), device) if kind == "official" else None
-        parity = compare(before, after or open_model(made, device, trust=trust), photos)
+        with phase(f"checking {output.name} against the model, on {len(photos)} pictures"):
+            before = as_model(parts, device)
+            after = as_model(reopened(made, parts), device) if kind == "official" else None
+            parity = compare(before, after or open_model(made, device, trust=trust), photos)
         judge(parity, tolerance, output)
         report = [*parity.sentences()]
         report[0] = report[0].replace("photos", where)

@@ -504,7 +504,7 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     ]
     minutes = run.config["trainer"]["max_minutes"]
     # So many steps that only the time ends the run say nothing.
-    length = f"{float(minutes):g} minutes, " if minutes else ""
+    length = f"{float(minutes):g} minute{'s' * (float(minutes) != 1)}, " if minutes else ""
     most = f"at most {max_steps:,} steps" if minutes else f"{max_steps:,} steps"
     console.print(f"{length}{most}{since} ({'; then '.join(turns)})")
     console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
@@ -567,6 +567,10 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     return found
 
 
+HEADED = ("name", "untrained", "data")
+"""Facts of a run that the report's head says."""
+
+
 def write_report(
     path: Path, facts: Mapping[str, str], terms: Mapping[str, float], sections: list[list[str]]
 ) -> None:
@@ -579,7 +583,9 @@ def write_report(
         sections: of the callbacks: lines of Markdown, paths relative to the run folder.
     """
     lines = [f"# {facts['name']}", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items() if name != "name"]
+    wrong = [facts[name] for name in ("untrained", "data") if name in facts]
+    lines += [line for words in wrong for line in (f"> **Note:** {words}.", "")]
+    lines += [f"- {name}: {value}" for name, value in facts.items() if name not in HEADED]
     if terms:
         lines += ["", "## Terms at the end", "", "| term | value |", "|---|---|"]
         lines += [markdown_row((name, f"{value:.4g}")) for name, value in terms.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def evaluate(output: Path, *words: str) -> dict[str, Any]:
     cli.run(["evaluate", f"output={output}", "device=cpu", "cases=2", *words])
     page = (output / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") >= 3
+    for name in ("report.html", "report.md", "report.json"):
+        text = (output / name).read_text(encoding="utf-8")
+        assert "pytest-of-" not in text, f"{name} is passed on and names folders of this machine"
     found: dict[str, Any] = json.loads((output / "report.json").read_text(encoding="utf-8"))
     return found
 
@@ -65,6 +69,17 @@ def test_two_models_stand_side_by_side(faces: dict[str, Any], tmp_path: Path) ->
     assert "The judge was trained on" not in page
     assert "## Side by side" in page
     assert "| mean ± deviation |" in page
+    assert page.startswith("# Evaluation of attributes1, attributes2\n")
+    assert re.search(r"\| \d+\.\d% \[\d+\.\d, \d+\.\d\] \|", page), "intervals in brackets"
+    assert not re.search(r"\d to \d", page)
+    # What is wrong comes before all figures, and the worst rows of a table before the others.
+    first = page.index("## ")
+    assert 0 < page.index("> **Note:**") < first
+    assert page.index("the judge reads the wanted label on **") < first
+    table = page[page.index("### Does the label arrive?") :].split("\n\n")[1].splitlines()[2:]
+    errors = [float(line.split("|")[2].split("%")[0]) for line in table]
+    assert table[0].startswith("| all |")
+    assert errors[1:] == sorted(errors[1:], reverse=True)
     # A checkpoint is the same model as the file that it was exported to.
     again = evaluate(tmp_path / "b", f"model={faces['ckpt_attributes']}", judge, "count=6")
     assert again["models"][0]["data"][0]["sets"][0]["all"]["change"]["value"] == pytest.approx(one)
