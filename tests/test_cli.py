@@ -66,7 +66,7 @@ def test_the_paper_s_names_need_no_prefix() -> None:
         (["train", "experiment=demo", "data.batchsize=4"], "Did you mean data.batch_size="),
         (["train", "experiment=demo", "lamda_rec=4"], "Did you mean method.lambda_rec="),
         (["train", "experiment=demo", "data"], "write key=value"),
-        (["train", "experiment=demo", "+x=1"], "cannot be added"),
+        (["train", "experiment=demo", "~nothing"], "Could not delete"),
         (["train", "experiment=demo", "seed=1,2"], "seed=1,2"),
         (["train", "experiment=celeba"], "data.root must be given"),
         (["train", "experiment=joint"], "data.celeba.root, data.rafd.root must be given"),
