@@ -133,11 +133,12 @@ def complete(words: list[str]) -> None:
     Raises:
         UserError: another request.
     """
-    if len(words) != 1 or words[0].partition("=")[0] not in ("install", "uninstall", "query"):
+    what, _, shell = words[0].partition("=") if len(words) == 1 else ("", "", "")
+    if what not in ("install", "uninstall", "query") or not shell:
         raise UserError("write stargan --shell-completion install=bash (or zsh, or fish).")
     line = os.environ.get("COMP_LINE", "")
     task = "train"
-    if words[0].startswith("query="):
+    if what == "query":
         name, _, rest = line.partition(" ")
         task, space, rest = rest.lstrip().partition(" ")
         if not space or task not in TASKS:

@@ -76,8 +76,12 @@ PLUGINS = {
     **{"joblib": "sweep", "optuna": "sweep"},
     **{"submitit_slurm": "slurm", "submitit_local": "slurm"},
 }
-# What settings were called in earlier versions.
-MOVED = {"log.tensorboard=false": "logger=none", "log.tensorboard=true": "logger=tensorboard"}
+# What settings were called in earlier versions, or are by habit.
+MOVED = {
+    **{"log.tensorboard=false": "logger=none", "log.tensorboard=true": "logger=tensorboard"},
+    # Hydra itself has no null for a group.
+    **{"logger=null": "logger=none", "callbacks=null": "callbacks=none"},
+}
 # Keys of runs that runs of earlier versions did not have.
 WITHOUT = ("tags", "notes", "optimize", "direction")
 # Settings of a logger that the config.yaml of a run folder may decide: none of them says where
@@ -368,7 +372,8 @@ def prepared(app: Any, task: str, overrides: Sequence[str], sweep: bool = False)
             if not t.sign:
                 check_key(t.key, keys, task, t.value)
             words.append(_as_hydra_has_it(t, task, sweep))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        # Hydra says some things of groups as a ValueError.
         raise refusal(error, overrides) from error
     return words
 
@@ -806,7 +811,7 @@ def typed(overrides: Sequence[str]) -> list[Plain]:
     return found
 
 
-def typed_names(value: str) -> list[str]:
+def typed_names(value: str, key: str = "labels") -> list[str]:
     """Names as they are typed: ``[Male,Young]``, or without brackets.
 
     Text, not Hydra's grammar and not YAML's: ``[1_1,true,O'Brien,100% (real)]`` are four names. A
@@ -821,7 +826,8 @@ def typed_names(value: str) -> list[str]:
     names = [part.strip() for part in inner.split(",")]
     names = [n[1:-1] if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n for n in names]
     if not all(names):
-        raise UserError(f"labels={value} has an empty name: write it like labels=[Male,Young].")
+        example = "[Male,Young]" if key == "labels" else "[baseline,paper]"
+        raise UserError(f"{key}={value} has an empty name: write it like {key}={example}.")
     return names
 
 
@@ -846,7 +852,8 @@ def typed_text(key: str, value: str, task: str = "train") -> Any:
         # Edits (Male=1), or a word of their own (all, celeba5); names where there are brackets.
         return typed_names(value) if value.strip()[:1] == "[" else value
     if last in NAME_KEYS:
-        return typed_names(value)
+        none = last == "tags" and value.strip() == "[]"
+        return [] if none else typed_names(value, last)
     if last in GROUP_KEYS:
         return typed_groups(value)
     return str(Path(value).expanduser()) if last in PATH_KEYS else value

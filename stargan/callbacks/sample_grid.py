@@ -33,6 +33,7 @@ class SampleGrid(RunCallback):
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.latest: list[Path] = []
+        self.shown_step = -1
 
     @classmethod
     def of(cls, run: Run, settings: Plain) -> SampleGrid | None:
@@ -69,7 +70,9 @@ class SampleGrid(RunCallback):
             path = self.folder / f"step_{module.step:08d}{suffix}.png"
             imaging.save_png(sample_grid(method, part, i), path)
             self.latest.append(path)
-            show(loggers, f"samples{suffix}", path, module.step)
+            if self.shown_step != module.step:  # once where the last step was due as well
+                show(loggers, f"samples{suffix}", path, module.step)
+        self.shown_step = module.step
 
     def report(self) -> list[str]:
         """The grids of the last step."""

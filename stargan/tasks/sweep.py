@@ -83,9 +83,10 @@ def main(overrides: Sequence[str]) -> Path:
                 app.multirun("train", job, words)
             finally:
                 if folder.is_dir():
-                    table(folder, optimize, direction)
+                    rows = table(folder, optimize, direction)
                     say(f"table: {folder / TABLE}")
-                    say(f"to go on: the same command with hydra.sweep.dir={folder}")
+                    if not all(row.figures for row in rows):
+                        say(f"go on with: the same command and hydra.sweep.dir={folder}")
         except (HydraException, OmegaConfBaseException) as error:
             raise configs.refusal(error, overrides) from error
         except RuntimeError as error:
@@ -210,13 +211,16 @@ def _natural(name: str) -> tuple[int, str]:
     return (int(name) if name.isdecimal() else sys.maxsize, name)
 
 
-def table(folder: Path, optimize: str | None, direction: str) -> None:
+def table(folder: Path, optimize: str | None, direction: str) -> list[Job]:
     """Write sweep.md: what each job was given and what came of it, the best first.
 
     Args:
         folder: of the sweep.
         optimize: the figure that is compared; None: in the order of the jobs.
         direction: ``minimize`` or ``maximize`` it.
+
+    Returns:
+        The jobs in that order.
     """
     rows = jobs(folder)
     first = rows[0].settings if rows else {}
@@ -249,6 +253,7 @@ def table(folder: Path, optimize: str | None, direction: str) -> None:
         cells += [f"{ended['step']:.0f}", duration(ended["seconds"])] if ended else ["", ""]
         lines.append(markdown_row([*cells, row.state]))
     write_whole(folder / TABLE, "\n".join(lines) + "\n")
+    return rows
 
 
 def unquoted(value: str) -> str:

@@ -336,7 +336,7 @@ def read_ids(folder: Path) -> dict[str, str]:
     """The ids of a run's loggers; a file's word, so only what can be an id."""
     try:
         found = json.loads((folder / IDS).read_text("utf-8"))
-        return {k: v for k, v in dict(found).items() if _ID.fullmatch(v)}
+        return {k: v for k, v in dict(found).items() if _ID.fullmatch(str(v))}
     except (OSError, ValueError, TypeError):
         return {}
 
