@@ -82,8 +82,8 @@ def main(overrides: Sequence[str]) -> Path:
             try:
                 app.multirun("train", job, words)
             finally:
-                if folder.is_dir():
-                    rows = table(folder, optimize, direction)
+                rows = table(folder, optimize, direction)
+                if rows:
                     say(f"table: {folder / TABLE}")
                     if not all(row.figures for row in rows):
                         say(f"go on with: the same command and hydra.sweep.dir={folder}")
@@ -93,8 +93,8 @@ def main(overrides: Sequence[str]) -> Path:
             if "submitit" not in type(error).__module__ and "joblib" not in type(error).__module__:
                 raise
             raise UserError(
-                f"a job ended without a result ({configs.first_sentence(error)}): the same command "
-                f"with hydra.sweep.dir={folder} goes on."
+                f"not all jobs were run to their end ({configs.first_sentence(error)}): the same "
+                f"command with hydra.sweep.dir={folder} goes on."
             ) from error
     return folder
 
@@ -220,10 +220,12 @@ def table(folder: Path, optimize: str | None, direction: str) -> list[Job]:
         direction: ``minimize`` or ``maximize`` it.
 
     Returns:
-        The jobs in that order.
+        The jobs in that order; where there are none nothing is written.
     """
     rows = jobs(folder)
-    first = rows[0].settings if rows else {}
+    if not rows:
+        return rows
+    first = rows[0].settings
     keys = list(dict.fromkeys(k for row in rows for k in row.settings))
     swept = [k for k in keys if any(row.settings.get(k) != first.get(k) for row in rows)]
     if optimize:

@@ -160,9 +160,7 @@ def test_what_is_wrong_is_said_before_anything_starts(more: list[str], message: 
         ("hydra/sweeper=optuna", "sweep"),
     ],
 )
-def test_a_plugin_that_is_missing(
-    choice: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plugin_that_is_missing(choice: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = configs.Choices.of
 
     def without(self: configs.Choices, group: str) -> list[str]:

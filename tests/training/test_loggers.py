@@ -139,7 +139,9 @@ def test_a_run_folder_names_no_code_and_no_place(tmp_path: Path) -> None:
         resumed(_target_="pytorch_lightning.loggers.WandbLogger")
     with pytest.raises(UserError, match="add logger.wandb.entity=theirs"):
         resumed(entity="theirs")
-    assert resumed("logger.wandb.entity=mine", entity="theirs")["logger"]["wandb"]["entity"] == "mine"
+    assert (
+        resumed("logger.wandb.entity=mine", entity="theirs")["logger"]["wandb"]["entity"] == "mine"
+    )
     assert resumed("logger.wandb=null", entity="theirs")["logger"] == {"wandb": None}
     assert list(resumed("logger=csv", entity="theirs")["logger"]) == ["csv"]
     assert resumed("trainer=cpu")["trainer"]["accelerator"] == "cpu"
