@@ -345,7 +345,7 @@ def prepared(app: Any, task: str, overrides: Sequence[str], sweep: bool = False)
     typed = _one_run_dir([t for t in typed if t.key != "hydra.searchpath"], task)
     choices = Choices(app.config_loader, task, search, own)
     # A dictionary is merged into what the group's choice says.
-    groups = {t for t in typed if t.of_hydra and "/" in t.key or choices.is_group(t.key)}
+    groups = {t for t in typed if (t.of_hydra and "/" in t.key) or choices.is_group(t.key)}
     groups = {t for t in groups if t.value is None or t.value[:1] != "{"}
     parser = OverridesParser.create(config_loader=app.config_loader)
     try:

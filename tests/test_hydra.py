@@ -36,7 +36,8 @@ def test_signs_add_and_remove() -> None:
     assert config["data"]["attributes"]["new"] == 3  # type: ignore[index]
     assert (config["seed"], config["notes"]) == (7, "a, b")
     callbacks = config["callbacks"]
-    assert "epoch_images" not in callbacks and callbacks["gan_health"] is None  # type: ignore
+    assert callbacks["gan_health"] is None  # type: ignore[index]
+    assert "epoch_images" not in callbacks  # type: ignore[operator]
     assert config["mine"] == {"_target_": "mylab.A"}
 
 
@@ -77,7 +78,7 @@ def test_no_name_is_guessed_that_is_not_near() -> None:
 
 def test_groups_may_be_empty() -> None:
     config = composed("callbacks=none", "logger=none")
-    assert config["callbacks"] == {} and config["logger"] == {}
+    assert (config["callbacks"], config["logger"]) == ({}, {})
     assert composed("logger=null", "tags=[]")["logger"] == {}
 
 
@@ -137,7 +138,8 @@ def test_cfg_as_hydra_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
         return capsys.readouterr().out
 
     job = yaml.safe_load(out("--cfg", "job"))
-    assert job["schedule"] == "${method.schedule}" and "hydra" not in job
+    assert job["schedule"] == "${method.schedule}"
+    assert "hydra" not in job
     assert yaml.safe_load(out("--cfg", "job", "--resolve"))["schedule"] == "late"
     part = out("--cfg", "job", "--package", "data", "seed=3")
     assert part.startswith("# @package data\n")

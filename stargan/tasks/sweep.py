@@ -132,7 +132,9 @@ def job(config: DictConfig) -> Any:
         made = run_training(plain)
     if made.exit_code > 128:
         raise KeyboardInterrupt
-    return made.figures if optimize is None else chosen(made.figures, str(optimize))
+    if optimize is None or not made.figures:  # other processes of a run than its first have none
+        return made.figures
+    return chosen(made.figures, str(optimize))
 
 
 def chosen(figures: Mapping[str, float], name: str) -> float:

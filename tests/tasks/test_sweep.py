@@ -126,7 +126,7 @@ def words_of(job: Path) -> list[str]:
 
 
 def test_a_folder_with_other_jobs_is_refused(swept: tuple[Path, list[str]]) -> None:
-    folder, command = swept
+    _, command = swept
     changed = [w.replace("seed=1,2", "seed=5,6") for w in command]
     assert "seed was 1, and here it would be 5" in refused(*changed)
 

@@ -57,7 +57,8 @@ def test_csv_and_tensorboard(root: Path, tmp_path: Path) -> None:
     steps = [[int(row["step"]) for row in csv.DictReader(part.open())] for part in parts]
     assert steps == [[1, 2, 3], [4]]
     report = (tmp_path / "run" / "report.md").read_text()
-    assert "- tags: baseline, 1_1" in report and "- notes: a try, the first" in report
+    assert "- tags: baseline, 1_1" in report
+    assert "- notes: a try, the first" in report
 
 
 def test_weights_and_biases_offline(root: Path, tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_run_folder_names_no_code_and_no_place(tmp_path: Path) -> None:
     assert resumed(project="other")["logger"]["wandb"]["project"] == "other"
     with pytest.raises(UserError, match="no file may run by itself"):
         resumed(_target_="pytorch_lightning.loggers.WandbLogger")
-    with pytest.raises(UserError, match="add logger.wandb.entity=theirs"):
+    with pytest.raises(UserError, match=r"add logger\.wandb\.entity=theirs"):
         resumed(entity="theirs")
     assert (
         resumed("logger.wandb.entity=mine", entity="theirs")["logger"]["wandb"]["entity"] == "mine"
