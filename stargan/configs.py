@@ -23,6 +23,7 @@ import yaml
 
 from stargan import building
 from stargan.errors import Plain, UserError
+from stargan.errors import first_sentence as first_sentence
 from stargan.hints import did_you_mean, nearest, nearest_key
 from stargan.runs import CONFIG, DATED, run_folder
 
@@ -824,7 +825,10 @@ def typed_names(value: str, key: str = "labels") -> list[str]:
     if inner[:1] == "[" and inner[-1:] == "]":
         inner = inner[1:-1]
     names = [part.strip() for part in inner.split(",")]
-    names = [n[1:-1] if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n for n in names]
+    names = [
+        n[1:-1].replace(f"\\{n[0]}", n[0]) if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n
+        for n in names
+    ]
     if not all(names):
         example = "[Male,Young]" if key == "labels" else "[baseline,paper]"
         raise UserError(f"{key}={value} has an empty name: write it like {key}={example}.")
@@ -959,11 +963,6 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
             yield from leaves(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip(".")
-
-
-def first_sentence(error: Exception) -> str:
-    """The first line of a library's message, without its trail."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def count(node: Any, most: int) -> int:

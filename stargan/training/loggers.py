@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from PIL import Image
 from pytorch_lightning.loggers import (
@@ -28,8 +29,8 @@ from pytorch_lightning.loggers import (
     WandbLogger,
 )
 
-from stargan import building, configs
-from stargan.errors import Plain, UserError
+from stargan import building
+from stargan.errors import Plain, UserError, first_sentence
 from stargan.writing import write_whole
 
 log = logging.getLogger(__name__)
@@ -115,9 +116,8 @@ class TensorBoard(RunLogger, TensorBoardLogger):
         """Also the configuration as text, which the table of settings cuts short."""
         super().describe(config)
         words = {"tags": ", ".join(self.about.tags), "notes": self.about.notes}
-        words["configuration"] = "\n".join(
-            f"    {line}" for line in configs.to_yaml(config).splitlines()
-        )
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        words["configuration"] = "\n".join(f"    {line}" for line in text.splitlines())
         for name, text in words.items():
             if text:
                 self.experiment.add_text(name, text, self.about.step)
@@ -322,7 +322,7 @@ def build_loggers(config: Plain, folder: Path, step: int) -> list[Logger]:
             raise
         except Exception as error:  # Whatever a service and its client may raise.
             close(built, "failed")
-            reason = configs.first_sentence(error)
+            reason = first_sentence(error)
             raise UserError(f"logger={name} cannot be opened: {reason}.") from error
         if isinstance(made, RunLogger) and made.kept:
             ids[name] = made.kept
@@ -351,7 +351,7 @@ def show(loggers: Iterable[Logger], name: str, path: Path, step: int) -> None:
             try:
                 logger.picture(name, path, step)
             except Exception as error:  # Whatever a service and its client may raise.
-                reason = configs.first_sentence(error)
+                reason = first_sentence(error)
                 log.warning("%s did not take %s: %s", type(logger).__name__, path.name, reason)
 
 
@@ -378,7 +378,7 @@ def close(
             else:
                 logger.finalize(status)
         except Exception as error:  # Whatever a service and its client may raise.
-            log.warning("%s: %s", type(logger).__name__, configs.first_sentence(error))
+            log.warning("%s: %s", type(logger).__name__, first_sentence(error))
 
 
 def pixels(path: Path) -> Any:
