@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def main(overrides: Sequence[str]) -> Path:
                 word.startswith("hydra.sweeper.direction=") for word in words
             ):
                 words.append(f"hydra.sweeper.direction={direction}")
+            check_storage(OmegaConf.select(first, "hydra.sweeper.storage"))
             folder = Path(str(first.hydra.sweep.dir)).expanduser()
             optimize = first.optimize
             configs.plain(first)
@@ -97,6 +99,24 @@ def main(overrides: Sequence[str]) -> Path:
                 f"command with hydra.sweep.dir={folder} goes on."
             ) from error
     return folder
+
+
+def check_storage(storage: Any) -> None:
+    """Refuse a database that Hydra's Optuna sweeper cannot write to.
+
+    Its last release takes Optuna 2.10, which does not know SQLAlchemy 2.
+
+    Raises:
+        UserError: such a database.
+    """
+    if storage is None or importlib.util.find_spec("sqlalchemy") is None:
+        return
+    if int(version("sqlalchemy").partition(".")[0]) >= 2:
+        raise UserError(
+            "hydra.sweeper.storage: the Optuna of Hydra's sweeper (2.10) does not work with "
+            "SQLAlchemy 2: leave it out, and hydra.sweeper.sampler.seed=1 lets an interrupted "
+            "search go on."
+        )
 
 
 def say(words: str) -> None:

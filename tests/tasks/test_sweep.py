@@ -210,6 +210,13 @@ def test_jobs_of_other_processes(launcher: str, root: Path, tmp_path: Path) -> N
     assert [job.state for job in sweep.jobs(tmp_path)] == ["finished"] * 2
 
 
+def test_a_database_that_optuna_cannot_write_to() -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    pytest.importorskip("sqlalchemy", "2")
+    more = ["hydra/sweeper=optuna", "hydra.sweeper.storage=sqlite:///x.db", "optimize=G/rec"]
+    assert "does not work with SQLAlchemy 2" in refused("train", "-m", "experiment=demo", *more)
+
+
 @PARALLEL
 def test_optuna_gets_the_figure(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
