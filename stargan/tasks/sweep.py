@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +28,6 @@ from stargan.writing import markdown_row, write_whole
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-log = logging.getLogger(__name__)
 
 TABLE = "sweep.md"
 OVERRIDES = ".hydra/overrides.yaml"
@@ -146,8 +143,6 @@ def job(config: DictConfig) -> Any:
     typed = list(hydra.overrides.task)
     optimize = config.optimize
     plain = {**configs.plain(config), "run_dir": folder, "resume": configs.AUTO}
-    if (Path(folder) / FIGURES).is_file():
-        log.info("%s is finished: kept.", folder)
     with as_command(["train", *typed, f"run_dir={folder}", f"resume={configs.AUTO}"]):
         made = run_training(plain)
     if made.exit_code > 128:

@@ -93,12 +93,14 @@ def run_training(config: Plain) -> Trained:
     Raises:
         UserError: bad data, an impossible size, a run folder that is in use.
     """
+    console = plain_console()
     if config["resume"] == configs.AUTO:
         kept = finished_figures(config)
         if kept is not None:
-            return Trained(Path(config["run_dir"]), kept, 0)
+            folder = Path(config["run_dir"])
+            console.print(f"{folder} is finished: kept.", markup=False, soft_wrap=True)
+            return Trained(folder, kept, 0)
         config = begun(config)
-    console = plain_console()
     quieten(console)
     resume = None
     with ExitStack() as held:
