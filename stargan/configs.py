@@ -581,9 +581,13 @@ def with_loggers(config: Plain) -> Plain:
     version called ``log.tensorboard`` is the logger."""
     if "log" not in config:
         return config
+    loggers = config.get("logger") or {}
+    parts = list(loggers.values()) if isinstance(loggers, Mapping) else []
+    sections = (config["log"], loggers, *(part for part in parts if part is not None))
+    if not all(isinstance(section, Mapping) for section in sections):
+        raise UserError("log and logger must be sections, and so must each logger be.")
     log = dict(config["log"])
     old = log.pop("tensorboard", None)
-    loggers = config.get("logger") or {}
     if old and "logger" not in config:
         loggers = {"tensorboard": {"_target_": "stargan.training.loggers.TensorBoard"}}
     return {
@@ -663,7 +667,7 @@ def check_places(saved: Plain, config: Plain, typed_now: Sequence[str], chosen: 
     if "logger" in chosen:
         return
     keys = {text.partition("=")[0] for text in typed_now}
-    for name, settings in saved["logger"].items():
+    for name, settings in saved.get("logger", {}).items():
         if config["logger"].get(name) is None:
             continue
         for key, value in (settings or {}).items():

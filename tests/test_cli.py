@@ -172,7 +172,8 @@ def test_every_key_of_conf_has_a_comment(file: str) -> None:
     loaded = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
     loaded.pop("defaults", None)
     for leaf in configs.leaves(loaded):
-        if leaf.endswith("_target_"):  # The class, which the file's first line is about.
+        # The class, which the file's first line is about; a file that is empty on purpose.
+        if not leaf or leaf.endswith("_target_"):
             continue
         # A table of settings says what the keys of its columns' names are.
         key = place + (leaf if not leaf.startswith("settings.") else "settings")

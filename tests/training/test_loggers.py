@@ -150,6 +150,13 @@ def test_a_run_folder_names_no_code_and_no_place(tmp_path: Path) -> None:
         resumed("+seed=3")
 
 
+@pytest.mark.parametrize("section", ["[1]", "text", "{wandb: 3}"])
+def test_a_run_folder_whose_loggers_are_no_section(section: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"name: x\nlog: {{}}\nlogger: {section}\n")
+    with pytest.raises(UserError, match="must be sections"):
+        configs.of_training([f"resume={tmp_path}"])
+
+
 def test_an_id_is_a_word(tmp_path: Path) -> None:
     text = '{"wandb": "abc_1-2", "mlflow": "../../x", "comet": ["x"]}'
     (tmp_path / loggers.IDS).write_text(text)
