@@ -186,6 +186,12 @@ def documented() -> dict[str, Key]:
                 old = found.get(place + name, key)
                 default = key.default if key.default == old.default else ""
                 found[place + name] = Key(old.words or key.words, default)
+    # What experiments alone have (length); other keys in them are settings.
+    sections = {name.partition(".")[0] for name in found}
+    for path in sorted((folder / "experiment").glob("*.yaml")):
+        for name, key in keys_of(path).items():
+            if name.partition(".")[0] not in sections:
+                found.setdefault(name, key)
     return found
 
 
@@ -558,7 +564,8 @@ def plain(config: DictConfig, mandatory: bool = True) -> Plain:
     with open_dict(config):
         config.pop("hydra", None)
     raw = OmegaConf.to_container(config, resolve=False)
-    check_setting(raw)
+    if isinstance(raw, dict):
+        check_settings({str(k): v for k, v in raw.items()})
     missing = [key for key in leaves(raw) if OmegaConf.is_missing(*parent(config, key))]
     if missing and mandatory:
         # Shortest first: data.root before the data.celeba.root that points at it.
@@ -914,8 +921,10 @@ def takes_text(key: str, value: str) -> bool:
         return False
     if last in (*NAME_KEYS, *GROUP_KEYS) or key in ("to", "class", "known"):
         return True
+    # method.features is a file, those of an encoder are a number.
+    text = key in TEXT_KEYS or (last in PATH_KEYS and (last != "features" or key.count(".") < 2))
     # A list of paths or packages, or a text in quotes, is Hydra's.
-    return (key in TEXT_KEYS or last in PATH_KEYS) and value[:1] not in ("'", '"', "[")
+    return text and value[:1] not in ("'", '"', "[")
 
 
 def rename(key: str, keys: set[str]) -> str:
@@ -924,16 +933,19 @@ def rename(key: str, keys: set[str]) -> str:
     return f"method.{key}" if short else key
 
 
-def check_setting(config: Any) -> None:
-    """Refuse a setting of the method that its table of settings has not."""
-    method = config.get("method") if isinstance(config, Mapping) else None
-    known = method.get("settings") if isinstance(method, Mapping) else None
-    if isinstance(method, Mapping) and known and method["setting"] not in known:
-        near = nearest(str(method["setting"]), known)
-        raise UserError(
-            f"method.setting={method['setting']} is unknown."
-            f"{did_you_mean(near and f'method.setting={near}', '')} Known: {', '.join(known)}."
-        )
+def check_settings(config: Plain) -> None:
+    """Refuse a setting of the method, or a length of the experiment, that its table has not."""
+    for place, key, table in (
+        (config.get("method"), "setting", "settings"),
+        (config, "length", "lengths"),
+    ):
+        known = place.get(table) if isinstance(place, Mapping) else None
+        if not isinstance(place, Mapping) or not known or place[key] in known:
+            continue
+        name = key if place is config else f"method.{key}"
+        near = nearest(str(place[key]), known)
+        hint = did_you_mean(near and f"{name}={near}", "")
+        raise UserError(f"{name}={place[key]} is unknown.{hint} Known: {', '.join(known)}.")
 
 
 def check_key(key: str, keys: set[str], task: str, value: str | None = None) -> None:

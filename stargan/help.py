@@ -30,7 +30,7 @@ tasks:
 
 first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
-  stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
+  stargan train experiment=celeba data.root=DIR    CelebA, the published settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
   stargan evaluate model=RUN_OR_FILE output=DIR    how good it is, on its own test images
   stargan serve model=RUN_OR_FILE                  a page to try it in the browser
@@ -98,7 +98,8 @@ BELOW = {
 Joint data have data.celeba.root= and data.rafd.root= instead of data.root=. lambda_cls= and its
 like are the paper's names, short for method.lambda_cls=. conf=DIR adds configuration files of your
 own, laid out as conf/; method._target_=mylab.Mine is a class of your own, and resume= of such a run
-needs trust=mylab. +key=value adds a key, ~key removes one.
+needs trust=mylab. length=paper takes the paper's epochs where an experiment has the steps of the
+published code (celeba, rafd). +key=value adds a key, ~key removes one.
 
 With -m every combination of values is a run; hydra/launcher=joblib or submitit_slurm runs them at
 once, optimize=FIGURE names the one that sweep.md compares (docs/configuration.md).

@@ -176,7 +176,8 @@ def test_every_key_of_conf_has_a_comment(file: str) -> None:
         if not leaf or leaf.endswith("_target_"):
             continue
         # A table of settings says what the keys of its columns' names are.
-        key = place + (leaf if not leaf.startswith("settings.") else "settings")
+        table = leaf.partition(".")[0]
+        key = place + (table if table in ("settings", "lengths") else leaf)
         while key not in known and "." in key:
             key = key.rpartition(".")[0]
         assert known[key].words, f"{place}{leaf} has no comment"

@@ -24,14 +24,16 @@ PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 EXCLUSIVE = (("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),)
 _PARTITION = {"train": "0", "val": "1", "test": "2"}
 _PAPER_TEST = 2000
+CONTRADICTORY = ("leave_out", "keep")
 
 
 class CelebA(FileImages):
     """CelebA or any folder with the same files.
 
     An image with two labels of an exclusive group (CelebA has some with black and brown hair) is
-    left out and counted in ``notes``: no target label can ask for it, the loss of the group would
-    contradict itself, and targets are drawn from the labels that images have.
+    left out and counted in ``notes``: no target label can ask for it, and targets are drawn from
+    the labels that images have. The published code trains on them as they are; so does
+    ``contradictory="keep"``, which leaves them out of the test and val splits all the same.
 
     There is a val split where the official partition lists one and some of its images are there.
 
@@ -43,6 +45,7 @@ class CelebA(FileImages):
             the order of the official code's shuffle, which takes 1,999 of them).
         seed: of the paper's partition.
         groups: exclusive groups of attributes; None: the hair colours.
+        contradictory: training images with two labels of an exclusive group: "leave_out" or "keep".
         regions: a text of boxes or a folder of masks, see ``region_files``.
 
     Raises:
@@ -59,8 +62,14 @@ class CelebA(FileImages):
         seed: int = 1234,
         groups: Sequence[Sequence[str]] | None = None,
         regions: str | Path | None = None,
+        contradictory: str = "leave_out",
     ) -> None:
         check_split(split)
+        if contradictory not in CONTRADICTORY:
+            raise UserError(
+                f"contradictory={contradictory} of CelebA is unknown: choose "
+                f"{' or '.join(CONTRADICTORY)}."
+            )
         if partition not in ("official", "paper"):
             raise UserError(f"unknown partition '{partition}' of CelebA: choose official or paper.")
         if partition == "paper" and split == "val":
@@ -107,11 +116,17 @@ class CelebA(FileImages):
         possible = torch.ones(len(there), dtype=torch.bool)
         for group in space.groups:
             possible &= table_of_labels[:, [space.index(n) for n in group]].nansum(1) <= 1
+        keep = contradictory == "keep" and split == "train"
         if not possible.all():
+            count = int((~possible).sum())
+            what = f"{count:,} images with two labels of an exclusive group were "
             notes.append(
-                f"{int((~possible).sum()):,} images with two labels of an exclusive group were "
-                "left out: no target can ask for both."
+                f"{what}kept, as in the published code (contradictory=leave_out leaves them out)."
+                if keep
+                else f"{what}left out: no target can ask for both."
             )
+        if keep:
+            possible[:] = True
         paths = [folder / f for f, keep in zip(there, possible.tolist(), strict=True) if keep]
         if not paths:
             raise UserError(
@@ -126,6 +141,7 @@ class CelebA(FileImages):
             regions=regions,
             base=folder,
             known=header,
+            contradictory=keep,
         )
         self.splits = splits_with(val=not present.isdisjoint(val))
 

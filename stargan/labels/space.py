@@ -140,7 +140,9 @@ class LabelSpace:
                     f"choose one of {', '.join(self.names)}."
                 )
 
-    def edit(self, label: Tensor, edits: Edits, strength: float = 1.0) -> Tensor:
+    def edit(
+        self, label: Tensor, edits: Edits, strength: float = 1.0, contradictory: bool = False
+    ) -> Tensor:
         """Labels with some edited: the one meaning of an edit and of its strength.
 
         An edit goes from the labels as they are towards the labels with this one set (its
@@ -153,6 +155,8 @@ class LabelSpace:
             label: ``(..., L)``.
             edits: label name to value, see ``way``.
             strength: of all edits together: how far to go on the way that they describe.
+            contradictory: whether labels of an exclusive group that no edit sets may stay together,
+                as images of some data have them.
 
         Returns:
             A new tensor of the same shape.
@@ -186,7 +190,8 @@ class LabelSpace:
                     f"removing '{removed}' leaves an image of '{self.name}' without a class: "
                     f"set the class you want instead ({', '.join(self.names)})."
                 )
-        self.check(result)
+        if not contradictory:
+            self.check(result)
         return result if strength == 1 else label.lerp(result, strength)
 
     def settled(self, edits: Edits) -> set[str]:

@@ -60,6 +60,8 @@ class Method(nn.Module):
     """What the values of the adversarial loss mean, for the monitors; None: nothing."""
     n_critic: int = 1
     """Discriminator steps per generator step, for the monitors."""
+    round: int = 1
+    """Steps that the method's source calls one iteration; ``schedule=official`` counts these."""
 
     settings: Plain
 
@@ -185,7 +187,7 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 
 
 class Translation(Method):
-    """A method that makes images of images, told by labels."""
+    """A method that translates images, conditioned on labels."""
 
     def roles(self) -> dict[str, Plain]:
         """One generator for every change; a classifier reads a photo's own labels."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from stargan.errors import Plain
 from stargan.evaluation.figures import FIGURES, SetFigures
 from stargan.evaluation.held_out import TestSet, wanted
-from stargan.evaluation.masks import Masked, MaskRow
+from stargan.evaluation.masks import MaskCheck
 from stargan.evaluation.measure import Records
 from stargan.evaluation.printed import ERROR, PARAMETERS, PREFERENCE, REAL_ERROR
 from stargan.evaluation.runs import Effort
@@ -22,6 +22,7 @@ from stargan.evaluation.suite import Entrant
 from stargan.evaluation.votes import RULE, Tally, Votes
 from stargan.metrics.bootstrap import Estimate
 from stargan.progress import duration
+from stargan.reports.masks import mask_section
 from stargan.reports.page import Page, Picture
 from stargan.writing import write_whole
 
@@ -147,7 +148,7 @@ class Beside:
         errors: a row per model: its title and the judge's error for each label.
         count: of images behind them.
         joint: title of the joint model.
-        masked, masks: pictures and figures under the right and the wrong mask.
+        check: of the mask vector.
     """
 
     faces: str
@@ -158,8 +159,7 @@ class Beside:
     errors: list[list[str]]
     count: int
     joint: str
-    masked: list[Masked]
-    masks: list[MaskRow]
+    check: MaskCheck
 
 
 @dataclass
@@ -221,16 +221,7 @@ def to_plain(found: Found) -> Plain:
             for result in found.results
         ],
         "study": None if found.study is None else found.study.to_plain(),
-        "masks": []
-        if found.beside is None
-        else [
-            {
-                "label": row.label,
-                "read": [e.to_plain() for e in row.read],
-                "others_changed": [e.to_plain() for e in row.changed],
-            }
-            for row in found.beside.masks
-        ],
+        "masks": [] if found.beside is None else found.beside.check.to_plain()["rows"],
         "printed": {
             "error": ERROR, "real_error": REAL_ERROR, "parameters": PARAMETERS,
             "preference": PREFERENCE,
@@ -257,7 +248,7 @@ def comparison_page(found: Found) -> Page:
         _gallery(page, result)
     if found.beside is not None:
         _beside(page, found.beside)
-        _masks(page, found.beside)
+        mask_section(page, found.beside.check, found.beside.joint)
     for result in found.results:
         if result.votes and result.classes:
             _preference(page, result, None)
@@ -424,32 +415,6 @@ def _beside(page: Page, beside: Beside) -> None:
             rows.append([one, *(batch[i] for batch in made)])
             names.append(title)
     page.grid(rows, ["input", *beside.columns], names, tile=112)
-
-
-def _masks(page: Page, beside: Beside) -> None:
-    page.heading("The wrong mask")
-    page.text(
-        f"The paper's figure 7, of {beside.joint}: a label of {beside.labels} with its own mask, "
-        f"and with the mask of {beside.faces}. Under the wrong mask it must count as unknown: what "
-        f"changes is then what the labels of {beside.faces}, all absent, ask for; in the "
-        "paper faces grow older."
-    )
-    page.table(
-        ["label", "read, right mask", "read, wrong mask", "others changed, right", "others, wrong"],
-        [
-            [row.label, *(of_seeds([e], ".1%") for e in (*row.read, *row.changed))]
-            for row in beside.masks
-        ],
-        f"*read*: share of {beside.count} faces on which the judge reads the label; *others "
-        f"changed*: on which it reads any label of {beside.faces} otherwise than in the input.",
-    )
-    rows: list[list[Picture | None]] = []
-    names = []
-    for i, one in enumerate(beside.image):
-        rows.append([one, *(m.right[i] for m in beside.masked)])
-        rows.append([one, *(m.wrong[i] for m in beside.masked)])
-        names += [f"mask of {beside.labels}, right", f"mask of {beside.faces}, wrong"]
-    page.grid(rows, ["input", *(m.label for m in beside.masked)], names, tile=112)
 
 
 def _labels(page: Page, result: DataResult) -> None:

@@ -20,7 +20,9 @@ from stargan.evaluation.figures import (
     Row,
     SetFigures,
 )
+from stargan.evaluation.masks import MaskCheck
 from stargan.metrics.bootstrap import Estimate
+from stargan.reports.masks import mask_section
 from stargan.reports.page import Page, Picture
 from stargan.writing import write_whole
 
@@ -99,6 +101,7 @@ class ModelResult:
         training: where it comes from.
         datasets: one per data set.
         terms: rows of its run's metrics.csv; empty where there is none.
+        masks: checks of the mask vector.
     """
 
     name: str
@@ -106,6 +109,7 @@ class ModelResult:
     training: Plain
     datasets: list[SourceResult]
     terms: list[dict[str, float]] = field(default_factory=list)
+    masks: list[MaskCheck] = field(default_factory=list)
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -114,6 +118,7 @@ class ModelResult:
             "file": self.file,
             "training": self.training,
             "data": [s.to_plain() for s in self.datasets],
+            "masks": [check.to_plain() for check in self.masks],
         }
 
 
@@ -148,6 +153,8 @@ def evaluation_page(results: Sequence[ModelResult], facts: Mapping[str, str]) ->
         for dataset in result.datasets:
             title = dataset.name if len(results) == 1 else f"{result.name}: {dataset.name}"
             _source(page, dataset, title)
+        for check in result.masks:
+            mask_section(page, check, result.name)
         if result.terms:
             page.heading("Training" if len(results) == 1 else f"Training of {result.name}")
             page.text("The terms that the run logged, by discriminator step.")

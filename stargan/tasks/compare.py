@@ -17,7 +17,7 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation import runs, votes
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
-from stargan.evaluation.masks import mask_figures, with_masks
+from stargan.evaluation.masks import PICTURED, check_masks
 from stargan.evaluation.measure import Instruments, Records, judge_instruments, rounded
 from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
@@ -31,8 +31,6 @@ from stargan.reports.what_changed import try_all
 from stargan.training.run import build_data
 
 EVALUATION = "evaluation"
-PICTURED = 128
-"""Of so many faces the side by side comparison and the check of the masks take their figures."""
 
 
 @dataclass
@@ -307,14 +305,6 @@ def side_by_side(
             read = asked.space.read(tools.read(picture)["logits"])
             right.append(mean_interval(1 - read[:, asked.space.index(name)].double()))
         rows.append([entrant.title, *(f"{e.value:.1%}" for e in right)])
-    masked = with_masks(joint, image, asked.index, seen.index, tuple(columns))
-    found = mask_figures(
-        masked,
-        image,
-        asked.space.names,
-        lambda picture: asked.space.read(tools.read(rounded(picture))["logits"]),
-        lambda picture: seen.space.read(other.read(rounded(picture))["logits"]),
-    )
     number = config["cases"]
     return Beside(
         faces=told["faces"],
@@ -325,8 +315,7 @@ def side_by_side(
         errors=rows,
         count=len(image),
         joint=first[told["joint"]].title,
-        masked=[m._replace(right=m.right[:number], wrong=m.wrong[:number]) for m in masked],
-        masks=found,
+        check=check_masks(joint, (seen, other), (asked, tools), number),
     )
 
 

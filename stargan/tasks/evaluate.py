@@ -17,6 +17,7 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.masks import MaskCheck, check_masks, mask_generator
 from stargan.evaluation.measure import Instruments, judge_instruments
 from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
@@ -69,6 +70,9 @@ def main(config: Plain) -> list[ModelResult]:
     if isinstance(config["together"], list):
         for name in (n for words in config["together"] for n in str(words).split("+")):
             subjects[0].model.labels.locate(name.strip())
+    if config["masks"]:
+        for subject in subjects:
+            mask_generator(subject.model)
     output = Path(config["output"]).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
@@ -89,7 +93,13 @@ def main(config: Plain) -> list[ModelResult]:
             if model.size not in modules:
                 modules[model.size] = evaluation_data(config["data"], model)
             data = modules[model.size]
+            if config["masks"] and len(data.test) < 2:
+                raise UserError(
+                    f"masks=true needs faces of another data set than '{next(iter(data.test))}': "
+                    "leave data= out, or take joint data."
+                )
             datasets = []
+            seen: list[tuple[TestSet, Instruments]] = []
             for name in data.test:
                 test = TestSet(
                     data, name, model.labels, config["count"], together=config["together"]
@@ -100,6 +110,7 @@ def main(config: Plain) -> list[ModelResult]:
                     )
                 judge, judge_name = judges[name]
                 tools = judge_instruments(judge, test.space, judge_name)
+                seen.append((test, tools))
                 if inception is not None:
                     tools = replace(
                         tools, features=inception, distance_name=f"features of {inception.name}"
@@ -110,8 +121,9 @@ def main(config: Plain) -> list[ModelResult]:
                 datasets.append(dataset)
                 say(dataset, console)
             terms = run_terms(subject.path)
+            masks = wrong_masks(model, seen, config["cases"], console) if config["masks"] else []
             results.append(
-                ModelResult(subject.name, str(subject.path), model.training, datasets, terms)
+                ModelResult(subject.name, str(subject.path), model.training, datasets, terms, masks)
             )
     except KeyboardInterrupt:
         console.print(f"what is measured is kept in {output}: the same command goes on.")
@@ -130,8 +142,9 @@ def check(config: Plain) -> None:
     count = config["count"]
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 2):
         raise UserError(f"count={count} must be a whole number of at least 2, or null for all.")
-    if not isinstance(config["cycle"], bool):
-        raise UserError(f"cycle={config['cycle']} is neither true nor false.")
+    for key in ("cycle", "masks"):
+        if not isinstance(config[key], bool):
+            raise UserError(f"{key}={config[key]} is neither true nor false.")
     together = config["together"]
     if not isinstance(together, bool | list):
         raise UserError(f"together={together} is neither true, false nor a list: [Male+Young].")
@@ -240,6 +253,23 @@ def evaluate_source(
         notes=notes,
         pictures=pictures(model, test, tools, records, config["cases"]),
     )
+
+
+def wrong_masks(
+    model: Model, seen: list[tuple[TestSet, Instruments]], cases: int, console: Console
+) -> list[MaskCheck]:
+    """The check of the mask vector: the labels of each data set on the faces of each other one."""
+    pairs = [(faces, asked) for faces in seen for asked in seen if faces is not asked]
+    found = [check_masks(model, *pair, cases) for pair in pairs]
+    for check in found:
+        shares = [sum(row.read[i].value for row in check.rows) / len(check.rows) for i in range(2)]
+        console.print(
+            f"{check.labels} on {check.count} faces of {check.faces}: read on {shares[0]:.1%} "
+            f"with the right mask, on {shares[1]:.1%} with the wrong one.",
+            markup=False,
+            soft_wrap=True,
+        )
+    return found
 
 
 def say(dataset: SourceResult, console: Console) -> None:

@@ -65,7 +65,8 @@ def main(config: Mapping[str, Any]) -> None:
         raise UserError(f"tolerance={tolerance} is no number from 0 on.")
     device = find_device(config["device"])
     trust = config.get("trust") or ()
-    parts = open_translator(config["model"], trust)
+    # The published code may train on: its D is exported in full.
+    parts = open_translator(config["model"], trust, whole=kind == "official")
     refuse_untrained(parts.training, str(config["model"]), config.get("force", False))
     if not config["classifier"]:
         parts = parts.without("read")
@@ -178,8 +179,8 @@ def write(
         What was written, and what to say of its use.
     """
     if kind == "official":
-        files, command = write_official(path, parts)
-        return files[0], [command]
+        files, said = write_official(path, parts)
+        return files[0], said
     if kind == "onnx":
         save_onnx(path, parts, precision, photos)
     elif kind == "pt2":

@@ -180,7 +180,8 @@ def check_schedule(checkpoint: Mapping[str, Any], engine: Engine, typed: bool) -
         return
 
     def factor(name: str, steps: int, limit: float | None) -> float:
-        return lr_factor(name, step, max(steps, step), min(1.0, seconds / limit) if limit else 0.0)
+        used = min(1.0, seconds / limit) if limit else 0.0
+        return lr_factor(name, step, max(steps, step), used, engine.method.round)
 
     before = factor(state["schedule"], state["max_steps"], state["max_seconds"])
     now = factor(engine.schedule, engine.max_steps, engine.max_seconds)

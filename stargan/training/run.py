@@ -246,7 +246,6 @@ def check(config: Plain) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     trainer = config["trainer"]
     positive = {
-        "trainer.max_steps": trainer["max_steps"],
         "data.batch_size": config["data"]["batch_size"],
         "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
         "log.every_n_steps": config["log"]["every_n_steps"],
@@ -258,11 +257,14 @@ def check(config: Plain) -> None:
     positive |= {f"method.{k}": v for k, v in config["method"].items() if k.endswith("_every")}
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
-        if trainer["max_steps"] != config["method"]["max_steps"]:
+        planned = [config["method"].get(key) for key in ("max_steps", "joint_max_steps")]
+        if trainer["max_steps"] not in (None, *planned):
             raise UserError(
                 f"trainer.max_epochs={trainer['max_epochs']} and trainer.max_steps="
                 f"{trainer['max_steps']} both say how long the run is: set one of them to null."
             )
+    else:
+        positive["trainer.max_steps"] = trainer["max_steps"]
     if config["checkpoint"]["every_n_epochs"] is not None:
         positive["checkpoint.every_n_epochs"] = config["checkpoint"]["every_n_epochs"]
     for key, value in positive.items():
@@ -278,6 +280,12 @@ def check(config: Plain) -> None:
         raise UserError(f"tags={tags} must be a list of words: tags=[baseline,paper].")
     if config.get("direction", "minimize") not in ("minimize", "maximize"):
         raise UserError(f"direction={config['direction']} is unknown: minimize or maximize.")
+    data, order = config["data"], config["method"].get("order")
+    if data.get("mixed") and order == "official" and len(data["use"]) > 1:
+        raise UserError(
+            "data.mixed=true takes both data sets in every batch, so they have no order: add "
+            "method.order=turns."
+        )
     labels = config["labels"]
     if labels is not None and not (isinstance(labels, list) and labels):
         raise UserError(f"labels={labels} must be a list of label names: labels=[Male,Young].")
@@ -313,7 +321,7 @@ def run_length(config: Plain, data: DataModule) -> int:
 
 def build_method(config: Plain, data: DataModule) -> Method:
     """The method of a configuration, its sizes taken from the data."""
-    of_the_run = ("schedule", "precision", "max_steps", "batch_size", "settings")
+    of_the_run = ("schedule", "precision", "max_steps", "joint_max_steps", "batch_size", "settings")
     settings = {k: v for k, v in config["method"].items() if k not in of_the_run}
     if config["resume"]:
         # What it started from may be gone: the checkpoint has all that it learned.
@@ -524,7 +532,10 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     turns = [
         f"{phase.name}: "
         + ", ".join(
-            f"{u.group}" + (f" every {u.every}" if u.every > 1 else "") for u in phase.updates
+            f"{u.group}"
+            + (f" every {u.every}" if u.every > 1 else "")
+            + (f" rounds of {u.round}" if u.round > 1 else "")
+            for u in phase.updates
         )
         for phase in engine.phases
     ]

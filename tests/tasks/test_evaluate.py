@@ -106,6 +106,44 @@ def test_a_joint_model_is_judged_on_each_data_set(faces: dict[str, Any], tmp_pat
     assert second["sets"][0]["all"]["error"]["count"] == 7 * 8
 
 
+def test_the_wrong_mask_of_a_joint_model(
+    faces: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"model={faces['attributes_expressions1']}"
+    judge = f"judge={faces['judge_attributes_expressions']}"
+    found = evaluate(tmp_path, model, judge, "count=8", "cycle=false", "masks=true")
+    first, second = found["models"][0]["masks"]
+    assert (first["faces"], first["labels"]) == ("attributes", "expressions")
+    assert (second["faces"], second["labels"]) == ("expressions", "attributes")
+    assert first["images"] == 8
+    # Every expression but the neutral one, and every attribute.
+    assert len(first["rows"]) == 7
+    assert [row["label"] for row in second["rows"]][3:] == ["Male", "Young"]
+    assert all(0 <= share["value"] <= 1 for row in first["rows"] for share in row["read"])
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## The wrong mask: expressions on faces of attributes" in text
+    assert "expressions on 8 faces of attributes: read on" in capsys.readouterr().err
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    # Two faces under either mask, of seven and of five labels.
+    assert page.count("mask of attributes, wrong") == page.count("mask of expressions, wrong") == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "says"),
+    [
+        ("attributes1", [], "needs a joint model with one generator"),
+        ("attributes_expressions1", ["data=attributes"], "faces of another data set than 'attrib"),
+    ],
+)
+def test_a_mask_needs_two_data_sets(
+    faces: dict[str, Any], tmp_path: Path, model: str, more: list[str], says: str
+) -> None:
+    judge = f"judge={faces['judge_attributes_expressions']}"
+    with pytest.raises(UserError, match=says):
+        evaluate(tmp_path, f"model={faces[model]}", judge, "masks=true", *more)
+    assert not (tmp_path / "parts").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
