@@ -5,11 +5,13 @@ Imports nothing heavy before it must: ``--help`` and ``--cfg job`` answer at onc
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from stargan import __version__, configs
 from stargan.errors import Plain, UserError
@@ -49,6 +51,9 @@ def run(arguments: list[str]) -> None:
     if arguments[0] == "--version":
         print(f"stargan {__version__}")
         return
+    if arguments[0] in ("--shell-completion", "-sc"):
+        complete(arguments[1:])
+        return
     task, overrides = arguments[0], arguments[1:]
     if task not in TASKS:
         hint = did_you_mean(nearest(task, TASKS))
@@ -56,20 +61,91 @@ def run(arguments: list[str]) -> None:
     if "--help" in overrides or "-h" in overrides:
         print(help_text(task), end="")
         return
-    show = "--cfg" in overrides
-    if show:
-        at = overrides.index("--cfg")
-        if overrides[at + 1 : at + 2] not in (["job"], []):
-            raise UserError(f"'--cfg {overrides[at + 1]}': only --cfg job is known.")
-        del overrides[at : at + 2]
+    options, overrides = split_options(task, overrides)
+    if options.cfg:
+        show(task, overrides, options)
+    elif options.multirun:
+        importlib.import_module("stargan.tasks.sweep").main(overrides)
+    else:
+        config = load(task, overrides, mandatory=True)
+        importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
+
+
+class Options(argparse.ArgumentParser):
+    """Hydra's options, as far as they are taken."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self.add_argument("-m", "--multirun", action="store_true")
+        self.add_argument("-c", "--cfg", nargs="?", const="job", choices=("job", "hydra", "all"))
+        self.add_argument("--resolve", action="store_true")
+        self.add_argument("-p", "--package")
+        self.add_argument("-cd", "--config-dir")
+
+    def error(self, message: str) -> NoReturn:
+        """In a sentence, like all that is refused."""
+        raise UserError(f"{message}.")
+
+
+def split_options(task: str, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Options and overrides of a task.
+
+    Raises:
+        UserError: an unknown option, or one that has no meaning there.
+    """
+    options, overrides = Options().parse_known_args(words)
     unknown = next((o for o in overrides if o.startswith("-")), None)
     if unknown is not None:
         raise UserError(f"unknown option '{unknown}': see stargan {task} --help.")
-    config = load(task, overrides, mandatory=not show)
-    if show:
-        print(configs.to_yaml({k: v for k, v in config.items() if k != "typed"}), end="")
+    if options.multirun and task != "train":
+        raise UserError(f"stargan {task} has no -m: several runs are those of stargan train.")
+    if (options.resolve or options.package) and not options.cfg:
+        raise UserError("--resolve and --package say how --cfg job shows the configuration.")
+    if options.config_dir is not None:
+        overrides.append(f"conf={options.config_dir}")
+    return options, overrides
+
+
+def show(task: str, overrides: list[str], options: argparse.Namespace) -> None:
+    """Print the configuration, as Hydra's ``--cfg`` does.
+
+    Raises:
+        UserError: what the task would refuse, but for values that are still missing; an unknown
+            package.
+    """
+    resumed = any(o.startswith("resume=") and o != "resume=null" for o in overrides)
+    if task in ("evaluate", "compare") or resumed:
+        # Hydra does not know where the rest of these comes from: a model, a run folder.
+        config: Any = load(task, overrides, mandatory=False)
+        config.pop("typed", None)
+        for name in options.package.split(".") if options.package else ():
+            config = config.get(name) if isinstance(config, dict) else None
+        if config is None:
+            raise UserError(f"--package {options.package} is no section of the configuration.")
+        print(configs.to_yaml(config), end="")
         return
-    importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
+    configs.show(module_name(task), overrides, options.cfg, options.package, options.resolve)
+
+
+def complete(words: list[str]) -> None:
+    """Hydra's shell completion: ``install=bash``, and what the shell asks as one types.
+
+    Raises:
+        UserError: another request.
+    """
+    what, _, shell = words[0].partition("=") if len(words) == 1 else ("", "", "")
+    if what not in ("install", "uninstall", "query") or not shell:
+        raise UserError("write stargan --shell-completion install=bash (or zsh, or fish).")
+    line = os.environ.get("COMP_LINE", "")
+    task = "train"
+    if what == "query":
+        name, _, rest = line.partition(" ")
+        task, space, rest = rest.lstrip().partition(" ")
+        if not space or task not in TASKS:
+            print(" ".join(known for known in TASKS if known.startswith(task)))
+            return
+        os.environ["COMP_LINE"] = f"{name} {rest}"  # Hydra knows no tasks
+    configs.complete(module_name(task), words)
 
 
 def module_name(task: str) -> str:

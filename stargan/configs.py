@@ -1,28 +1,34 @@
 """Finds conf/, composes it with Hydra, and hands on plain containers.
 
-Hydra's compose API instead of its main decorator: no output folders of its own, no change of the
-working folder, and an unknown key can be answered with the nearest known one.
+Hydra's compose API instead of its main decorator, which reads ``sys.argv`` and ends the process:
+here an unknown key is answered with the nearest known one, and names are text as they are typed.
+What Hydra's command does beyond composing (``-m``, ``--cfg``, completion) is asked of the same
+application, see ``session``.
 """
 
 from __future__ import annotations
 
 import copy
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from stargan import building
 from stargan.errors import Plain, UserError
+from stargan.errors import first_sentence as first_sentence
 from stargan.hints import did_you_mean, nearest, nearest_key
-from stargan.runs import CONFIG, run_folder
+from stargan.runs import CONFIG, DATED, run_folder
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
 # Values of these keys, at any depth, are paths: ~ is the home folder.
@@ -45,12 +51,12 @@ PATH_KEYS = (
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
 TEXT_KEYS = (
-    *("to", "class", "name", "known", "host", "root_path", "trust"),
+    *("to", "class", "name", "known", "host", "root_path", "trust", "notes", "optimize"),
     "method.target",
 )
 # Values of these are lists of label names, and lists of such lists: text as it is typed, or 1_1
 # would be 11 and true no name.
-NAME_KEYS = ("labels",)
+NAME_KEYS = ("labels", "tags")
 GROUP_KEYS = ("groups",)
 # What may be another when a run is resumed: how long and on what it trains, where the data lie,
 # what is written, watched and measured. All else makes it another run.
@@ -60,8 +66,30 @@ RESUMABLE = (
     *("trainer.compile", "trainer.profiler", "trainer.detect_anomaly"),
     *("data.num_workers", "data.cache", "data.on_error", "data.root", "data.download"),
     *("data.*.root", "data.*.regions", "data.*.download"),
-    *("checkpoint.*", "log.*", "health.*", "callbacks.*", "name", "trust"),
+    *("checkpoint.*", "log.*", "health.*", "callbacks.*", "logger.*", "name", "trust"),
+    *("tags", "notes", "optimize", "direction"),
 )
+# Groups of which another choice may be taken when a run is resumed; of the trainer's only what is
+# in RESUMABLE.
+RESUMABLE_GROUPS = ("trainer", "logger", "callbacks")
+# Where Hydra's plugins come from that are no part of Hydra.
+PLUGINS = {
+    **{"joblib": "sweep", "optuna": "sweep"},
+    **{"submitit_slurm": "slurm", "submitit_local": "slurm"},
+}
+# What settings were called in earlier versions, or are by habit.
+MOVED = {
+    **{"log.tensorboard=false": "logger=none", "log.tensorboard=true": "logger=tensorboard"},
+    # Hydra itself has no null for a group.
+    **{"logger=null": "logger=none", "callbacks=null": "callbacks=none"},
+}
+# Keys of runs that runs of earlier versions did not have.
+WITHOUT = ("tags", "notes", "optimize", "direction")
+# Settings of a logger that the config.yaml of a run folder may decide: none of them says where
+# anything is sent or written.
+LOGGER_KEYS = ("_target_", "project", "experiment_name", "group", "job_type", "offline")
+AUTO = "auto"
+"""Of ``resume=``: go on with the run in ``run_dir=`` where there is one, else begin it."""
 # Keys of the method that the paper names; they may be written without 'method.'.
 METHOD_KEYS = (
     "lambda_cls",
@@ -150,7 +178,7 @@ def documented() -> dict[str, Key]:
     """
     found: dict[str, Key] = {}
     folder = config_dir()
-    for group in ("", "trainer", "data", "method", "network", "callbacks"):
+    for group in ("", "trainer", "data", "method", "network", "callbacks", "logger"):
         files = [folder / "train.yaml"] if not group else sorted((folder / group).glob("*.yaml"))
         place = {"": "", "network": "method.classifier."}.get(group, f"{group}.")
         for path in files:
@@ -187,10 +215,273 @@ def own_folder(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
     return own, rest
 
 
-def searchpath(own: Path) -> str:
-    """The override by which Hydra looks into a folder too."""
-    escaped = own.as_posix().replace("'", "\\'")
-    return f"hydra.searchpath=['file://{escaped}']"
+@contextmanager
+def session(task: str) -> Iterator[Any]:
+    """Hydra's application on conf/, as ``@hydra.main`` makes it, but errors are raised.
+
+    Yields:
+        ``GlobalHydra.instance().hydra``: ``multirun``, ``show_cfg`` and ``shell_completion``.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3", job_name=task):
+        yield GlobalHydra.instance().hydra
+
+
+class Typed(NamedTuple):
+    """An override as it is typed.
+
+    Attributes:
+        sign: ``+``, ``++``, ``~`` or nothing.
+        key: of a value or a group.
+        value: None where there is no ``=``, as in ``~key``.
+    """
+
+    sign: str
+    key: str
+    value: str | None
+
+    @property
+    def text(self) -> str:
+        """As it was typed."""
+        return f"{self.sign}{self.key}" + ("" if self.value is None else f"={self.value}")
+
+    @property
+    def of_hydra(self) -> bool:
+        """Whether it is a setting of Hydra's own."""
+        return self.key.startswith(("hydra.", "hydra/"))
+
+
+def split_override(text: str) -> Typed:
+    """The parts of an override.
+
+    Raises:
+        UserError: it is none.
+    """
+    sign = next((sign for sign in ("++", "+", "~") if text.startswith(sign)), "")
+    key, equals, value = text.removeprefix(sign).partition("=")
+    if not key or not (equals or sign == "~"):
+        raise UserError(f"'{text}' is not an override: write key=value.")
+    return Typed(sign, key, value if equals else None)
+
+
+class Choices:
+    """The choices of Hydra's config groups, those of the person's own folders included.
+
+    Args:
+        loader: Hydra's.
+        task: name of a root yaml.
+        search: the override that names further folders, or none.
+        own: the folder that ``conf=`` names.
+    """
+
+    def __init__(
+        self, loader: ConfigLoader, task: str, search: Sequence[str], own: Path | None
+    ) -> None:
+        self.loader = loader
+        self.task = task
+        self.search = list(search)
+        self.folders = [config_dir(), *([own] if own else [])]
+
+    def is_group(self, key: str) -> bool:
+        """Whether a key is a group; Hydra is asked last, as it reads all files anew to answer."""
+        group = key.partition("@")[0]
+        known = any((folder / group).is_dir() for folder in self.folders)
+        return known or ("." not in group and bool(self.search) and bool(self.of(group)))
+
+    def of(self, group: str) -> list[str]:
+        """The names of a group's files; none: it is no group."""
+        from hydra.core.object_type import ObjectType
+
+        place = (self.task, self.search)
+        found = list(self.loader.get_group_options(group, ObjectType.CONFIG, *place))
+        for inner in self.loader.get_group_options(group, ObjectType.GROUP, *place):
+            found += [f"{inner}/{name}" for name in self.of(f"{group}/{inner}")]
+        return found
+
+    def check(self, key: str, value: str) -> None:
+        """Refuse an unknown choice of a group, with the nearest known one."""
+        group = key.partition("@")[0]
+        there = [f for f in self.folders if (f / group / f"{value}.yaml").is_file()]
+        if len(there) > 1:
+            raise UserError(
+                f"{group}={value} could be yours or that of the package: give "
+                f"{there[-1] / group / value}.yaml another name."
+            )
+        if there or value == "null":
+            return
+        known = self.of(group)
+        if value in known:
+            return
+        if group.startswith("hydra/") and value in PLUGINS:
+            raise UserError(
+                f"{group}={value} is a plugin of Hydra that is not installed: "
+                f"pip install 'stargan[{PLUGINS[value]}]'."
+            )
+        names = [name for name in known if name != "base"]  # what the others build on
+        near = nearest(value, names)
+        hint = did_you_mean(near and f"{group}={near}", "")
+        raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(names)}.")
+
+
+def prepared(app: Any, task: str, overrides: Sequence[str], sweep: bool = False) -> list[str]:
+    """What is typed, checked, as Hydra's grammar has it.
+
+    Args:
+        app: see ``session``.
+        task: name of a root yaml.
+        overrides: as typed, ``key=value`` or ``group=choice``, with ``+``, ``++`` or ``~`` to add
+            and remove; ``conf=DIR`` adds choices of the person's own, from a folder laid out as
+            conf/.
+        sweep: commas separate values, of which each makes a job.
+
+    Raises:
+        UserError: malformed override, unknown key or choice (with the nearest known one).
+    """
+    from hydra import compose as hydra_compose
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    own, overrides = own_folder(overrides)
+    typed = [split_override(MOVED.get(text, text)) for text in overrides]
+    search = searchpath(own, typed)
+    typed = _one_run_dir([t for t in typed if t.key != "hydra.searchpath"], task)
+    choices = Choices(app.config_loader, task, search, own)
+    # A dictionary is merged into what the group's choice says.
+    groups = {t for t in typed if (t.of_hydra and "/" in t.key) or choices.is_group(t.key)}
+    groups = {t for t in groups if t.value is None or t.value[:1] != "{"}
+    parser = OverridesParser.create(config_loader=app.config_loader)
+    try:
+        base = list(search)
+        for t in typed:
+            if t in groups or t.of_hydra:
+                parsed = parser.parse_override(t.text)
+                swept = parsed.is_sweep_override() and parsed.is_discrete_sweep()
+                if swept and not sweep:
+                    raise _several(t.text)
+                values = list(parsed.sweep_string_iterator()) if swept else [str(t.value)]
+                if t in groups and t.value is not None and t.value[:1] != "[":
+                    for value in values:
+                        choices.check(t.key, value)
+                base.append(f"{t.sign}{t.key}={values[0]}" if swept else t.text)
+        found = OmegaConf.to_container(hydra_compose(task, base), resolve=False)
+        keys = set(leaves(found))
+        words = list(search)
+        for t in typed:
+            if t in groups or t.of_hydra:
+                words.append(t.text)
+                continue
+            t = t._replace(key=rename(t.key, keys))
+            if not t.sign:
+                check_key(t.key, keys, task, t.value)
+            words.append(_as_hydra_has_it(t, task, sweep))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        # Hydra says some things of groups as a ValueError.
+        raise refusal(error, overrides) from error
+    return words
+
+
+def searchpath(own: Path | None, typed: Sequence[Typed]) -> list[str]:
+    """The override by which Hydra looks into further folders; none: nowhere else."""
+    folders = [] if own is None else [quoted(f"file://{own.as_posix()}")]
+    for t in typed:
+        if t.key == "hydra.searchpath" and t.value:
+            inner = t.value.strip().removeprefix("[").removesuffix("]")
+            folders += [inner] if inner else []
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
+def _one_run_dir(typed: Sequence[Typed], task: str) -> list[Typed]:
+    """``run_dir`` and Hydra's ``hydra.run.dir`` say the same, whichever is typed."""
+    names = ("run_dir", "hydra.run.dir")
+    said = {t.key: t.value for t in typed if t.key in names and t.value not in (None, "null")}
+    if task != "train" or not said:
+        return list(typed)
+    if len(set(said.values())) > 1:
+        raise UserError("run_dir and hydra.run.dir name two folders: give one of them.")
+    value = next(iter(said.values()))
+    assert value is not None
+    plain = value.strip("'\"")
+    rest = [t for t in typed if t.key not in names]
+    return [*rest, Typed("", "run_dir", plain), Typed("", "hydra.run.dir", quoted(plain))]
+
+
+def _as_hydra_has_it(t: Typed, task: str, sweep: bool) -> str:
+    """An override as Hydra's grammar has it: text in quotes, each of several values by itself."""
+    if t.value is None or not takes_text(t.key, t.value):
+        return t.text
+    if sweep and re.fullmatch(r"\w+\(.*\)", t.value):
+        return t.text  # choice(...) and its like are Hydra's
+    values = split_values(t.value) if sweep else [t.value]
+    parts = [
+        quoted(literal(typed_text(t.key, value, task))) if takes_text(t.key, value) else value
+        for value in values
+    ]
+    return f"{t.sign}{t.key}={','.join(parts)}"
+
+
+def quoted(value: Any) -> str:
+    """Plain text, or lists of it, as a value of Hydra's grammar."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    if isinstance(value, list):
+        return f"[{','.join(map(quoted, value))}]"
+    return QuotedString(str(value), Quote.single).with_quotes()
+
+
+def first_job(app: Any, words: Sequence[str]) -> list[str]:
+    """What the first job of a sweep is given; what a sweeper chooses by itself is left out."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create(config_loader=app.config_loader)
+    found = []
+    for word in words:
+        parsed = parser.parse_override(word)
+        if not parsed.is_sweep_override():
+            found.append(word)
+        elif parsed.is_discrete_sweep():
+            value = next(iter(parsed.sweep_string_iterator()))
+            found.append(f"{parsed.get_key_element()}={value}")
+    return found
+
+
+def split_values(text: str) -> list[str]:
+    """The values of a sweep: parted by the commas outside of brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "[({":
+            depth += 1
+        elif letter in "])}":
+            depth -= 1
+        elif letter == "," and not depth:
+            parts.append("")
+            continue
+        parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def refusal(error: Exception, overrides: Sequence[str]) -> UserError:
+    """Hydra's message in one sentence, with what was typed."""
+    first = first_sentence(error)
+    several = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", first)
+    if several:
+        return _several(several[1])
+    return UserError(f"{first} (in: {' '.join(overrides)})")
+
+
+def _several(text: str) -> UserError:
+    return UserError(
+        f"{text} has several values: stargan train -m runs each of them, [a,b] is a list, and "
+        "quotes make a text of it."
+    )
 
 
 def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plain:
@@ -198,8 +489,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
 
     Args:
         task: name of a root yaml, such as ``train``.
-        overrides: as typed, ``key=value`` or ``group=choice``; ``conf=DIR`` adds choices of the
-            person's own, from a folder laid out as conf/.
+        overrides: see ``prepared``.
         mandatory: refuse a configuration in which a mandatory value (``???``) is missing.
 
     Raises:
@@ -207,44 +497,72 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
             mandatory value.
     """
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    own, overrides = own_folder(overrides)
-    searched = [] if own is None else [searchpath(own)]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        written: list[str] = []
-        base: DictConfig | None = None
-        for text in overrides:
-            key, sign, value = text.partition("=")
-            if not sign or not key:
-                raise UserError(f"'{text}' is not an override: write key=value.")
-            if key.startswith("+") or key.startswith("~"):
-                raise UserError(f"'{text}': keys cannot be added or removed, only set.")
-            if (config_dir() / key).is_dir():
-                check_choice(key, value, own)
-            written.append(text)
+    with session(task) as app:
+        words = prepared(app, task, overrides)
         try:
-            groups = [t for t in written if (config_dir() / t.partition("=")[0]).is_dir()]
-            base = hydra_compose(config_name=task, overrides=[*groups, *searched])
-            keys = set(leaves(OmegaConf.to_container(base, resolve=False)))
-            renamed = [rename(text, keys) for text in written]
-            for text in renamed:
-                if text not in groups:
-                    check_key(text.partition("=")[0], keys, task)
-            as_typed = [t for t in renamed if takes_text(*t.split("=", 1)) and t not in groups]
-            rest = [text for text in renamed if text not in as_typed]
-            config = hydra_compose(config_name=task, overrides=[*rest, *searched])
-            for text in as_typed:
-                key, _, value = text.partition("=")
-                node, last = parent(config, key)
-                node[last] = literal(typed_text(key, value, task))
+            config = hydra_compose(task, words, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
+            raise refusal(error, overrides) from error
+        return plain(config, mandatory)
+
+
+def show(
+    task: str, overrides: Sequence[str], part: str, package: str | None, resolve: bool
+) -> None:
+    """Print a composed configuration as Hydra's ``--cfg`` does.
+
+    Args:
+        task, overrides: see ``compose``.
+        part: ``job``, ``hydra`` or ``all``.
+        package: a section of it; None: all.
+        resolve: with the values that ``${...}`` stand for.
+
+    Raises:
+        UserError: see ``compose``; an unknown package.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    said = io.StringIO()
+    with session(task) as app:
+        words = prepared(app, task, overrides)
+        try:
+            with redirect_stderr(said):
+                app.show_cfg(task, words, part, package, resolve)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise refusal(error, overrides) from error
+        except SystemExit:
+            raise UserError(f"{said.getvalue().strip()}.") from None
+
+
+def complete(task: str, words: Sequence[str]) -> None:
+    """Hydra's shell completion for a task.
+
+    Raises:
+        UserError: a shell that Hydra does not know.
+    """
+    with session(task) as app:
+        try:
+            app.shell_completion(task, list(words))
+        except ValueError as error:
+            raise UserError(" ".join(str(error).split()) + ".") from error
+
+
+def plain(config: DictConfig, mandatory: bool = True) -> Plain:
+    """A composed configuration as resolved plain data, without Hydra's own part.
+
+    Raises:
+        UserError: a mandatory value is missing, an unknown setting of the method.
+    """
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    folder = OmegaConf.select(config, "hydra.run.dir") if "hydra" in config else None
+    with open_dict(config):
+        config.pop("hydra", None)
     raw = OmegaConf.to_container(config, resolve=False)
     if isinstance(raw, dict):
         check_settings({str(k): v for k, v in raw.items()})
@@ -255,11 +573,36 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
         wanted = " ".join(f"{k}=..." for k in keys_missing)
         raise UserError(f"{', '.join(keys_missing)} must be given: add {wanted} to the command.")
     try:
-        plain = OmegaConf.to_container(config, resolve=not missing)
+        found = OmegaConf.to_container(config, resolve=not missing)
     except OmegaConfBaseException as error:
         raise UserError(first_sentence(error)) from error
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
+    assert isinstance(found, dict)
+    settled = with_loggers({str(k): v for k, v in found.items()})
+    if folder and not settled.get("run_dir") and not DATED.fullmatch(Path(folder).name):
+        settled["run_dir"] = folder  # as a file of the person's own says
+    return settled
+
+
+def with_loggers(config: Plain) -> Plain:
+    """A configuration of training in which a group that was left out is empty, and what an earlier
+    version called ``log.tensorboard`` is the logger."""
+    if "log" not in config:
+        return config
+    loggers = config.get("logger") or {}
+    parts = list(loggers.values()) if isinstance(loggers, Mapping) else []
+    sections = (config["log"], loggers, *(part for part in parts if part is not None))
+    if not all(isinstance(section, Mapping) for section in sections):
+        raise UserError("log and logger must be sections, and so must each logger be.")
+    log = dict(config["log"])
+    old = log.pop("tensorboard", None)
+    if old and "logger" not in config:
+        loggers = {"tensorboard": {"_target_": "stargan.training.loggers.TensorBoard"}}
+    return {
+        **config,
+        "log": log,
+        "callbacks": config.get("callbacks") or {},
+        "logger": {k: v for k, v in loggers.items() if old is not False or k != "tensorboard"},
+    }
 
 
 def of_training(overrides: Sequence[str], mandatory: bool = True) -> Plain:
@@ -271,25 +614,76 @@ def of_training(overrides: Sequence[str], mandatory: bool = True) -> Plain:
     Raises:
         UserError: an unknown key or choice, no experiment, a run folder that is none.
     """
-    resumed = [o for o in overrides if o.startswith("resume=") and o != "resume=null"]
-    if resumed:
-        given = Path(resumed[-1].partition("=")[2]).expanduser()
+    resumed = [o.partition("=")[2] for o in overrides if o.startswith("resume=")]
+    if resumed and resumed[-1] not in ("null", AUTO):
+        given = Path(resumed[-1]).expanduser()
         run_dir = run_folder(given) or given
-        rest = [o for o in overrides if not o.startswith("resume=")]
+        own, rest = own_folder([o for o in overrides if not o.startswith("resume=")])
         # What the run folder says is a file's word, whatever it says of trust; the rest is typed.
         trust = building.from_file(trusted(rest)).packages
         rest = [o for o in rest if not o.startswith("trust=")]
-        saved = load_yaml(run_dir / CONFIG)
-        config = merge(saved, rest, RESUMABLE)
-        known = building.from_file((*trust, *building.own_targets(typed(rest))))
+        saved = with_loggers(load_yaml(run_dir / CONFIG))
+        rest, chosen = regrouped([MOVED.get(o, o) for o in rest], own)
+        config = merge({**saved, **chosen}, rest, RESUMABLE)
+        said = [*typed(rest), chosen]
+        known = building.from_file((*trust, *building.own_targets(said)))
         building.admit(config, known, f"'{run_dir / CONFIG}'")
+        check_places(saved, config, rest, chosen)
         more = {"resume": str(run_dir), "run_dir": str(run_dir), "trust": list(trust)}
         more["typed"] = [o.partition("=")[0] for o in rest]
         return {**config, **more}
-    if mandatory and not any(o.startswith("experiment=") for o in overrides):
+    if mandatory and not any(split_override(o).key == "experiment" for o in overrides):
         names = ", ".join(options("experiment"))
         raise UserError(f"which experiment? Add experiment=NAME, one of {names}.")
-    return compose("train", overrides, mandatory)
+    config = compose("train", overrides, mandatory)
+    if config["resume"] == AUTO and not config["run_dir"]:
+        raise UserError("resume=auto goes on with the run in run_dir=DIR: add that.")
+    return config
+
+
+def regrouped(overrides: Sequence[str], own: Path | None) -> tuple[list[str], Plain]:
+    """The groups that are typed when a run is resumed.
+
+    Returns:
+        The other overrides, with those that a choice of trainer stands for; and the sections that
+        were chosen anew.
+    """
+    more = [] if own is None else [f"conf={own}"]
+    rest, chosen = [], {}
+    for text in overrides:
+        key = text.partition("=")[0]
+        if key not in RESUMABLE_GROUPS:
+            rest.append(text)
+            continue
+        section = compose("train", [*more, text], mandatory=False)[key]
+        if key == "trainer":
+            usual = compose("train", [], mandatory=False)[key]
+            changed = {k: v for k, v in section.items() if usual.get(k) != v}
+            rest += [f"trainer.{k}={shown(v)}" for k, v in changed.items()]
+        else:
+            chosen[key] = section
+    return rest, chosen
+
+
+def check_places(saved: Plain, config: Plain, typed_now: Sequence[str], chosen: Plain) -> None:
+    """Refuse to send a resumed run to where only the run folder says: a logger's server or folder.
+
+    Raises:
+        UserError: such a setting, which has to be typed again.
+    """
+    if "logger" in chosen:
+        return
+    keys = {text.partition("=")[0] for text in typed_now}
+    for name, settings in saved.get("logger", {}).items():
+        if config["logger"].get(name) is None:
+            continue
+        for key, value in (settings or {}).items():
+            where = f"logger.{name}.{key}"
+            if value is not None and key not in LOGGER_KEYS and where not in keys:
+                raise UserError(
+                    f"the run folder says {where}={shown(value)}, and a file may not say where a "
+                    f"run is sent: add {where}={shown(value)} to the command, or logger=none."
+                )
 
 
 def trusted(overrides: list[str]) -> str:
@@ -317,13 +711,16 @@ def merge(saved: Plain, overrides: Sequence[str], may_change: Sequence[str] = ()
     keys = set(leaves(saved))
     merged = copy.deepcopy(saved)
     for text in overrides:
-        key, _, value = text.partition("=")
-        if (config_dir() / key).is_dir() and key not in keys:
+        sign, key, given = split_override(text)
+        if sign or ((config_dir() / key).is_dir() and key not in keys):
             raise UserError(f"'{text}' cannot change when a run is resumed: start a new run.")
-        key = rename(text, keys).partition("=")[0]
+        key, value = rename(key, keys), str(given)
         if key == "schedule" and may_change and key in keys:
             may_change = (*may_change, *_with_a_new_length(overrides))
-        check_key(key, keys, "train")
+        if key in WITHOUT and key not in keys:
+            merged[key] = typed_text(key, value)  # a run of before did not know it
+            continue
+        check_key(key, keys, "train", value)
         *path, last = key.split(".")
         node, there = merged, saved
         for name in path:
@@ -365,6 +762,28 @@ def same_value(key: str, one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
+def difference(saved: Plain, now: Plain) -> tuple[str, str, str] | None:
+    """The first setting that makes it another run, with both values; None: it is the same run."""
+    one, two = (
+        {key: node for key, node in flat(side).items() if key != "typed"}
+        for side in (saved, yaml.load(to_yaml(now), Loader=_Loader))
+    )
+    for key in {**one, **two}:
+        if any(fnmatchcase(key, pattern) for pattern in (*RESUMABLE, "typed.*")):
+            continue
+        old, new = one.get(key), two.get(key)
+        if not same_value(key, old, new):
+            return key, shown(old), shown(new)
+    return None
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings by their dotted names, see ``leaves``."""
+    if not (isinstance(node, Mapping) and node):
+        return {prefix.rstrip("."): node}
+    return {k: v for key, value in node.items() for k, v in flat(value, f"{prefix}{key}.").items()}
+
+
 def shown(value: Any) -> str:
     """A value as one would type it."""
     if isinstance(value, list):
@@ -395,7 +814,8 @@ def typed(overrides: Sequence[str]) -> list[Plain]:
     """What is typed, each as ``{last word of the key: value}``."""
     found = []
     for text in overrides:
-        key, _, value = text.partition("=")
+        _, key, value = split_override(text)
+        value = str(value)
         last = key.rpartition(".")[2]
         found.append(
             {last: typed_text(key, value) if takes_text(key, value) else typed_value(text, value)}
@@ -403,7 +823,7 @@ def typed(overrides: Sequence[str]) -> list[Plain]:
     return found
 
 
-def typed_names(value: str) -> list[str]:
+def typed_names(value: str, key: str = "labels") -> list[str]:
     """Names as they are typed: ``[Male,Young]``, or without brackets.
 
     Text, not Hydra's grammar and not YAML's: ``[1_1,true,O'Brien,100% (real)]`` are four names. A
@@ -416,9 +836,13 @@ def typed_names(value: str) -> list[str]:
     if inner[:1] == "[" and inner[-1:] == "]":
         inner = inner[1:-1]
     names = [part.strip() for part in inner.split(",")]
-    names = [n[1:-1] if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n for n in names]
+    names = [
+        n[1:-1].replace(f"\\{n[0]}", n[0]) if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n
+        for n in names
+    ]
     if not all(names):
-        raise UserError(f"labels={value} has an empty name: write it like labels=[Male,Young].")
+        example = "[Male,Young]" if key == "labels" else "[baseline,paper]"
+        raise UserError(f"{key}={value} has an empty name: write it like {key}={example}.")
     return names
 
 
@@ -443,7 +867,8 @@ def typed_text(key: str, value: str, task: str = "train") -> Any:
         # Edits (Male=1), or a word of their own (all, celeba5); names where there are brackets.
         return typed_names(value) if value.strip()[:1] == "[" else value
     if last in NAME_KEYS:
-        return typed_names(value)
+        none = last == "tags" and value.strip() == "[]"
+        return [] if none else typed_names(value, last)
     if last in GROUP_KEYS:
         return typed_groups(value)
     return str(Path(value).expanduser()) if last in PATH_KEYS else value
@@ -502,22 +927,10 @@ def takes_text(key: str, value: str) -> bool:
     return text and value[:1] not in ("'", '"', "[")
 
 
-def rename(text: str, keys: set[str]) -> str:
-    """``lambda_cls=2`` as ``method.lambda_cls=2``."""
-    key, sign, value = text.partition("=")
-    if key in METHOD_KEYS and key not in keys and f"method.{key}" in keys:
-        return f"method.{key}{sign}{value}"
-    return text
-
-
-def check_choice(group: str, value: str, own: Path | None = None) -> None:
-    """Refuse an unknown choice of a config group, with the nearest known one."""
-    known = options(group, own)
-    if value in known or value == "null":
-        return
-    near = nearest(value, known)
-    hint = did_you_mean(near and f"{group}={near}", "")
-    raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
+def rename(key: str, keys: set[str]) -> str:
+    """``lambda_cls`` as ``method.lambda_cls``."""
+    short = key in METHOD_KEYS and key not in keys and f"method.{key}" in keys
+    return f"method.{key}" if short else key
 
 
 def check_settings(config: Plain) -> None:
@@ -535,7 +948,7 @@ def check_settings(config: Plain) -> None:
         raise UserError(f"{name}={place[key]} is unknown.{hint} Known: {', '.join(known)}.")
 
 
-def check_key(key: str, keys: set[str], task: str) -> None:
+def check_key(key: str, keys: set[str], task: str, value: str | None = None) -> None:
     """Refuse an unknown key, with the nearest known one."""
     if key in keys:
         return
@@ -545,11 +958,18 @@ def check_key(key: str, keys: set[str], task: str) -> None:
             "learning rates instead."
         )
     if any(k.startswith(key + ".") for k in keys):
+        # A callback or logger may be left out; what is in braces is merged into a section.
+        left_out = value == "null" and key.count(".") == 1
+        if (left_out and key.startswith(("callbacks.", "logger."))) or (value or "")[:1] == "{":
+            return
         inner = sorted(k for k in keys if k.startswith(key + "."))
         raise UserError(f"'{key}' is a section, set one of its keys: {', '.join(inner[:12])}.")
     near = nearest_key(key, keys)
     hint = did_you_mean(near and f"{near}=", "")
-    raise UserError(f"unknown key '{key}'.{hint} All keys: stargan {task} --cfg job.")
+    raise UserError(
+        f"unknown key '{key}'.{hint} All keys: stargan {task.replace('_', '-')} --cfg job; "
+        f"+{key}= adds one."
+    )
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[str]:
@@ -559,11 +979,6 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
             yield from leaves(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip(".")
-
-
-def first_sentence(error: Exception) -> str:
-    """The first line of a library's message, without its trail."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def count(node: Any, most: int) -> int:

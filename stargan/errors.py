@@ -17,3 +17,8 @@ class UserError(Exception):
 
 Plain = dict[str, Any]
 """Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""
+
+
+def first_sentence(error: Exception) -> str:
+    """The first line of a library's message, without its trail."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

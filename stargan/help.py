@@ -37,7 +37,11 @@ first steps:
 
 options:
   stargan TASK --help       what the task takes
-  stargan TASK --cfg job    the whole configuration that the command would use
+  stargan TASK --cfg job    the whole configuration that the command would use; --resolve
+                            puts in what ${{...}} stands for, --package data shows a part
+  stargan train -m          several runs: seed=1,2,3
+  stargan TASK --config-dir DIR   files of your own, laid out as conf/
+  stargan --shell-completion install=bash    completion (zsh, fish): eval "$(...)"
   stargan --version
 """
 
@@ -46,6 +50,7 @@ ABOVE = {
     "train": """\
 usage: stargan train experiment=NAME [key=value ...]
        stargan train resume=RUN_DIR [key=value ...]
+       stargan train -m experiment=NAME key=value,value ...
 
 experiments:
 {experiments}
@@ -61,6 +66,12 @@ networks of a classifier (network=NAME):
 
 more while it trains (callbacks=NAME):
 {callbacks}
+
+where it writes beside metrics.csv (logger=NAME):
+{loggers}
+
+where it trains (trainer=NAME):
+{trainers}
 
 often changed:
 """,
@@ -88,7 +99,10 @@ Joint data have data.celeba.root= and data.rafd.root= instead of data.root=. lam
 like are the paper's names, short for method.lambda_cls=. conf=DIR adds configuration files of your
 own, laid out as conf/; method._target_=mylab.Mine is a class of your own, and resume= of such a run
 needs trust=mylab. length=paper takes the paper's epochs where an experiment has the steps of the
-published code (celeba, rafd).
+published code (celeba, rafd). +key=value adds a key, ~key removes one.
+
+With -m every combination of values is a run; hydra/launcher=joblib or submitit_slurm runs them at
+once, optimize=FIGURE names the one that sweep.md compares (docs/configuration.md).
 
 The run folder holds config.yaml, metrics.csv, tensorboard/, samples/, checkpoints/last.ckpt,
 generator.safetensors and report.md. Ctrl-C saves and stops; resume=RUN_DIR goes on exactly there.
@@ -213,6 +227,8 @@ def help_text(task: str) -> str:
             debug=listing(configs.options("debug")),
             networks=listing(configs.options("network")),
             callbacks=listing(configs.options("callbacks")),
+            loggers=listing(configs.options("logger")),
+            trainers=listing(configs.options("trainer")),
             suites=listing(configs.options("suite")),
         )
     )

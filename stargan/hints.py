@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-NEAR = 0.6
+NEAR = 0.7
 """Of difflib's ratio, 1 for equal words: below it a name is another one, not a slip."""
+NEAR_AND_SO_BEGUN = 0.6
+"""The same for names with the same first letter: few slips are there."""
 
 
 def likeness(one: str, other: str) -> float:
@@ -14,9 +16,16 @@ def likeness(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
+def near(one: str, other: str) -> float:
+    """How alike two names are; 0 where they are too far apart for a slip."""
+    ratio = likeness(one, other)
+    begun = one[:1].lower() == other[:1].lower()
+    return ratio if ratio >= (NEAR_AND_SO_BEGUN if begun else NEAR) else 0.0
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that is nearest to a word; None when none is near."""
-    return _best({name: likeness(word, name) for name in known})
+    return _best({name: near(word, name) for name in known})
 
 
 def nearest_key(key: str, known: Iterable[str]) -> str | None:
@@ -25,9 +34,9 @@ def nearest_key(key: str, known: Iterable[str]) -> str | None:
     # Of several keys with the same last word the one in the same place.
     return _best(
         {
-            name: max(likeness(last, name.rpartition(".")[2]), likeness(key, name))
-            + 1e-3 * likeness(key, name)
+            name: score + 1e-3 * likeness(key, name)
             for name in known
+            if (score := max(near(last, name.rpartition(".")[2]), near(key, name)))
         }
     )
 
@@ -39,4 +48,4 @@ def did_you_mean(name: str | None, sign: str = "'") -> str:
 
 def _best(scores: dict[str, float]) -> str | None:
     best = max(sorted(scores), key=scores.__getitem__, default=None)
-    return best if best is not None and scores[best] >= NEAR else None
+    return best if best is not None and scores[best] else None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 CONFIG = "config.yaml"
 LAST = "checkpoints/last.ckpt"
+FIGURES = "figures.json"
+"""The final figures of a run that was not interrupted."""
 DATED = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 """What a run folder is called that nobody named."""
 PRODUCTS = ("generator.safetensors", "classifier.safetensors", "last.ckpt")

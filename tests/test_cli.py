@@ -67,7 +67,7 @@ def test_the_paper_s_names_need_no_prefix() -> None:
         (["train", "experiment=demo", "data.batchsize=4"], "Did you mean data.batch_size="),
         (["train", "experiment=demo", "lamda_rec=4"], "Did you mean method.lambda_rec="),
         (["train", "experiment=demo", "data"], "write key=value"),
-        (["train", "experiment=demo", "+x=1"], "cannot be added"),
+        (["train", "experiment=demo", "~nothing"], "Could not delete"),
         (["train", "experiment=demo", "seed=1,2"], "seed=1,2"),
         (["train", "experiment=celeba"], "data.root must be given"),
         (["train", "experiment=joint"], "data.celeba.root, data.rafd.root must be given"),
@@ -174,7 +174,8 @@ def test_every_key_of_conf_has_a_comment(file: str) -> None:
     loaded = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
     loaded.pop("defaults", None)
     for leaf in configs.leaves(loaded):
-        if leaf.endswith("_target_"):  # The class, which the file's first line is about.
+        # The class, which the file's first line is about; a file that is empty on purpose.
+        if not leaf or leaf.endswith("_target_"):
             continue
         # A table of settings says what the keys of its columns' names are.
         table = leaf.partition(".")[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from PIL import Image
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from stargan import imaging
@@ -16,6 +18,7 @@ from stargan.methods.base import Sampling
 from stargan.networks.dcgan import draw_noise
 from stargan.training.callback import Run, RunCallback
 from stargan.training.engine import Engine
+from stargan.training.loggers import show
 from stargan.training.metrics_log import read_terms
 
 SIDE = 4
@@ -60,7 +63,8 @@ class EpochImages(RunCallback):
         assert isinstance(module, Engine)
         if module.step % self.steps_per_epoch or not trainer.is_global_zero:
             return
-        self.save(module, f"image_at_epoch_{module.step // self.steps_per_epoch:04d}.png")
+        name = f"image_at_epoch_{module.step // self.steps_per_epoch:04d}.png"
+        self.save(module, name, trainer.loggers)
         if time.monotonic() > self.due:
             began = time.monotonic()
             self.animate()
@@ -72,13 +76,14 @@ class EpochImages(RunCallback):
         if not trainer.is_global_zero or not module.step:
             return
         if self.saved_step != module.step:  # stopped within an epoch
-            self.save(module, f"image_at_step_{module.step:08d}.png")
+            self.save(module, f"image_at_step_{module.step:08d}.png", trainer.loggers)
         self.animate()
 
-    def save(self, module: Engine, name: str) -> None:
+    def save(self, module: Engine, name: str, loggers: Sequence[Logger] = ()) -> None:
         """Write the picture of this step."""
         self.latest = self.folder / name
         imaging.save_png(square(sampled(module, self.noise)), self.latest)
+        show(loggers, "samples", self.latest, module.step)
         self.saved_step = module.step
 
     def animate(self) -> None:

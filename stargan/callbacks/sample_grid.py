@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from stargan import imaging
@@ -14,6 +16,7 @@ from stargan.errors import Plain
 from stargan.methods.base import Translation
 from stargan.training.callback import Run, RunCallback
 from stargan.training.engine import Engine
+from stargan.training.loggers import show
 
 
 class SampleGrid(RunCallback):
@@ -30,6 +33,7 @@ class SampleGrid(RunCallback):
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.latest: list[Path] = []
+        self.shown_step = -1
 
     @classmethod
     def of(cls, run: Run, settings: Plain) -> SampleGrid | None:
@@ -45,14 +49,14 @@ class SampleGrid(RunCallback):
         # Before its networks have been trained a translation shows nothing but noise.
         due = module.step % self.every_n_steps == 0 and module.translates
         if due and trainer.is_global_zero:
-            self.save(module)
+            self.save(module, trainer.loggers)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Engine)
         if trainer.is_global_zero and module.step:
-            self.save(module)
+            self.save(module, trainer.loggers)
 
-    def save(self, module: Engine) -> None:
+    def save(self, module: Engine, loggers: Sequence[Logger] = ()) -> None:
         """Write the grids of this step, one per data set."""
         method = module.method
         assert isinstance(method, Translation)
@@ -66,6 +70,9 @@ class SampleGrid(RunCallback):
             path = self.folder / f"step_{module.step:08d}{suffix}.png"
             imaging.save_png(sample_grid(method, part, i), path)
             self.latest.append(path)
+            if self.shown_step != module.step:  # once where the last step was due as well
+                show(loggers, f"samples{suffix}", path, module.step)
+        self.shown_step = module.step
 
     def report(self) -> list[str]:
         """The grids of the last step."""

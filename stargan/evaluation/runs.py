@@ -45,9 +45,9 @@ def train(run: Training, trust: Packages = ()) -> None:
         # Begun and killed before it saved anything.
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
         config = composed(run)
-    made, _ = run_training(config)
-    if made.stop.exit_code:
-        raise SystemExit(made.stop.exit_code)
+    made = run_training(config)
+    if made.exit_code:
+        raise SystemExit(made.exit_code)
 
 
 def open_entrant(entrant: Entrant, device: str, trust: Packages = ()) -> Model:

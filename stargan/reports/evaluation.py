@@ -119,7 +119,8 @@ class ModelResult:
         return {
             "model": self.name,
             "weights": self.weights,
-            "training": self.training,
+            # Without the settings of its data: they name folders of the machine.
+            "training": {k: v for k, v in self.training.items() if k != "data"},
             "data": [s.to_plain() for s in self.datasets],
             "masks": [check.to_plain() for check in self.masks],
         }

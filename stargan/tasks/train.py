@@ -14,7 +14,7 @@ def main(config: Plain) -> Path:
     Returns:
         The run folder.
     """
-    run, _ = run_training(config)
-    if run.stop.exit_code:
-        raise SystemExit(run.stop.exit_code)
-    return run.folder
+    made = run_training(config)
+    if made.exit_code:
+        raise SystemExit(made.exit_code)
+    return made.folder

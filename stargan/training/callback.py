@@ -7,11 +7,12 @@ decides by itself whether it has anything to do for the method at hand, so one l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from stargan import building
@@ -39,6 +40,7 @@ class Run:
         stop: ends the run after the step in hand when it is asked to.
         console: for words to the user.
         resumed: whether the run goes on from a checkpoint.
+        loggers: those that the configuration chose, beside ``terms``.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Run:
     stop: StopCleanly
     console: Console
     resumed: bool = False
+    loggers: list[Logger] = field(default_factory=list)
 
     @property
     def method(self) -> Method:

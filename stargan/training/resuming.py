@@ -11,9 +11,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
+from stargan import configs
 from stargan.errors import Plain, UserError
 from stargan.labels import JointLabelSpace
 from stargan.methods.base import Method
+from stargan.runs import CONFIG, FIGURES, LAST
 from stargan.training.engine import Engine
 from stargan.training.schedules import lr_factor
 
@@ -55,6 +57,63 @@ def is_trained(folder: Path) -> bool:
         return False  # It cannot be known.
     held.release()
     return False
+
+
+def begun(config: Plain) -> Plain:
+    """The configuration with ``resume=auto`` settled: the run folder, or None for a new run.
+
+    Raises:
+        UserError: the folder holds a run of other settings.
+    """
+    folder = Path(config["run_dir"])
+    there = (folder / LAST).is_file()
+    if there:
+        check_settings(config)
+    return {**config, "resume": str(folder) if there else None}
+
+
+def finished_figures(config: Plain) -> dict[str, float] | None:
+    """The final figures of the run in ``run_dir`` where it has ended; None: it has steps to make.
+
+    Raises:
+        UserError: the folder holds a run of other settings.
+    """
+    folder = Path(config["run_dir"])
+    if not (folder / FIGURES).is_file():
+        return None
+    saved = check_settings(config)
+    length = ("max_steps", "max_epochs", "max_minutes")
+    if any(saved["trainer"].get(key) != config["trainer"][key] for key in length):
+        return None
+    try:
+        found = json.loads((folder / FIGURES).read_text("utf-8"))
+        return {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"'{folder / FIGURES}' is damaged: delete it.") from error
+
+
+def check_settings(config: Plain) -> Plain:
+    """Refuse to go on with a run of other settings than those that are typed.
+
+    What is typed is used; the folder's config.yaml is only compared with it.
+
+    Returns:
+        The settings that the run folder says.
+
+    Raises:
+        UserError: a difference; one sentence with both sides.
+    """
+    folder = Path(config["run_dir"])
+    saved = configs.with_loggers(configs.load_yaml(folder / CONFIG))
+    here = configs.absolute({**config, "resume": None, "run_dir": saved.get("run_dir")})
+    changed = configs.difference(saved, here)
+    if changed is not None:
+        key, old, new = changed
+        raise UserError(
+            f"{folder} holds a run in which {key} was {old}, and here it would be {new}: give "
+            "another folder."
+        )
+    return saved
 
 
 def check_data(checkpoint: Mapping[str, Any], now: Plain) -> None:

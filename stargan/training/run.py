@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -25,17 +27,21 @@ from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
 from stargan.methods.base import Method, Sampling
 from stargan.progress import duration, plain_console
+from stargan.runs import FIGURES
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
+from stargan.training.loggers import build_loggers, close
 from stargan.training.metrics_log import MetricsLog, read_rows
 from stargan.training.progress import ProgressBar
 from stargan.training.resuming import (
     LOCK,
+    begun,
     check_data,
     check_schedule,
     finished,
+    finished_figures,
     lock,
     restore,
 )
@@ -61,22 +67,40 @@ def train(overrides: Sequence[str]) -> dict[str, float]:
     Raises:
         UserError: what the command would refuse.
     """
-    return run_training(configs.of_training(overrides))[1]
+    return run_training(configs.of_training(overrides)).figures
 
 
-def run_training(config: Plain) -> tuple[Run, dict[str, float]]:
+class Trained(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        folder: the run folder.
+        figures: the final figures by name; of other processes than the first none.
+        exit_code: of whatever ended the run before its time, else 0.
+    """
+
+    folder: Path
+    figures: dict[str, float]
+    exit_code: int
+
+
+def run_training(config: Plain) -> Trained:
     """Train as configured.
 
     Args:
-        config: what ``configs.compose("train", ...)`` gives.
-
-    Returns:
-        The run, and its final figures by name; of other processes than the first none.
+        config: what ``configs.of_training`` gives.
 
     Raises:
         UserError: bad data, an impossible size, a run folder that is in use.
     """
     console = plain_console()
+    if config["resume"] == configs.AUTO:
+        kept = finished_figures(config)
+        if kept is not None:
+            folder = Path(config["run_dir"])
+            console.print(f"{folder} is finished: kept.", markup=False, soft_wrap=True)
+            return Trained(folder, kept, 0)
+        config = begun(config)
     quieten(console)
     resume = None
     with ExitStack() as held:
@@ -94,12 +118,13 @@ def run_training(config: Plain) -> tuple[Run, dict[str, float]]:
             run, chosen = fit(trainer, config, data, console, resume, held)
             if not any(callback.again for callback in chosen):
                 break
+            close(run.loggers, "success")
             # As any resume, from the checkpoint that the callback has put there.
             config = {**config, "resume": str(run.folder)}
             resume = checkpoints.load(checkpoints.newest(run.folder))
             trainer = build_trainer(config)
         figures = finish(run, chosen) if trainer.is_global_zero else {}
-    return run, figures
+    return Trained(run.folder, figures, run.stop.exit_code)
 
 
 def fit(
@@ -149,6 +174,7 @@ def fit(
     stop = StopCleanly(max_minutes)
     run = Run(folder, config, data, engine, terms, stop, console, resumed=resume is not None)
     chosen = build_callbacks(config["callbacks"], run)
+    run.loggers.extend(build_loggers(config, folder, start))
     if used_up:
         rows = read_rows(terms.path) if terms.path.is_file() else []
         terms.latest = {k: v for k, v in (rows or [{}])[-1].items() if k not in ("step", "seconds")}
@@ -164,6 +190,9 @@ def fit(
             f"out of memory on {engine.device}: lower data.batch_size or data.image_size, "
             "or set trainer.precision=bf16-mixed."
         ) from error
+    finally:
+        if sys.exc_info()[0] is not None:
+            close(run.loggers, "failed")
     after = [p.detach().cpu() for p in first]
     if config["must_move"] and all(map(torch.equal, before, after)):
         raise UserError("the weights have not moved: trainer.max_steps is below n_critic.")
@@ -182,6 +211,7 @@ class Begin(pl.Callback):
             run = self.run
             settings = {k: v for k, v in run.config.items() if k != "typed"}
             settings |= {"resume": None, "run_dir": str(run.folder)}
+            (run.folder / FIGURES).unlink(missing_ok=True)  # those of before it went on
             write_whole(run.folder / "config.yaml", configs.to_yaml(configs.absolute(settings)))
             introduce(run, run.engine.step, run.engine.max_steps)
 
@@ -198,7 +228,8 @@ def nothing_left(config: Plain, resume: Plain, max_steps: int, method: Method) -
     late = minutes is not None and seconds >= 60 * float(minutes)
     if step < max_steps and not late:
         return False
-    if not finished(Path(config["resume"]), method.product, step):
+    folder = Path(config["resume"])
+    if not finished(folder, method.product, step) or not (folder / FIGURES).is_file():
         return True
     if step >= max_steps:
         length = "max_steps" if config["trainer"]["max_epochs"] is None else "max_epochs"
@@ -242,6 +273,13 @@ def check(config: Plain) -> None:
     for key, value in config["method"].items():
         if key.startswith("lambda_") and (not isinstance(value, int | float) or value < 0):
             raise UserError(f"method.{key}={value} must be a number of at least 0.")
+    tags = config.get("tags")
+    if tags is not None and not (
+        isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+    ):
+        raise UserError(f"tags={tags} must be a list of words: tags=[baseline,paper].")
+    if config.get("direction", "minimize") not in ("minimize", "maximize"):
+        raise UserError(f"direction={config['direction']} is unknown: minimize or maximize.")
     data, order = config["data"], config["method"].get("order")
     if data.get("mixed") and order == "official" and len(data["use"]) > 1:
         raise UserError(
@@ -379,7 +417,7 @@ def new_run_dir(config: Plain, held: ExitStack) -> Path:
     held.callback(remove_if_empty, path)
     held.callback(lock(path).release)
     # After the lock: of two runs that are given one folder the second finds the first one's.
-    if (path / "checkpoints").exists():
+    if any((path / "checkpoints").glob("*.ckpt")):
         raise UserError(
             f"{path} holds a run already: resume={path} goes on, another run_dir starts anew."
         )
@@ -451,7 +489,7 @@ def build_trainer(config: Plain) -> pl.Trainer:
 def equip(trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plain | None) -> None:
     """Give the trainer the chosen callbacks and those that every run has, and the loggers."""
     config, engine = run.config, run.engine
-    logs, saves = config["log"], config["checkpoint"]
+    saves = config["checkpoint"]
     epochs = saves["every_n_epochs"]
     kept = None if epochs is None else int(epochs) * run.data.steps_per_epoch
     folder, minutes = run.folder / "checkpoints", config["trainer"]["max_minutes"]
@@ -467,8 +505,7 @@ def equip(trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plai
         RanksAgree(),
     ]
     trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
-    if logs["tensorboard"]:
-        trainer.loggers = [TensorBoardLogger(run.folder, name="", version="tensorboard")]
+    trainer.loggers = run.loggers
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -536,8 +573,10 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         "steps": f"{engine.progress()} in {duration(engine.seconds)}"
         + (f", stopped by {stop.reason}" if stop.reason else ""),
     }
+    tags = config.get("tags") or ()
     if len(engine.phases) > 1:
         facts["phases"] = ", ".join(f"{name} {n:,} steps" for name, n in engine.steps_in.items())
+    facts |= {k: v for k, v in (("tags", ", ".join(tags)), ("notes", config.get("notes"))) if v}
     never = engine.untrained()
     if never:
         facts["untrained"] = (
@@ -561,9 +600,14 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         console.print(
             f"go on with: stargan train resume={run.folder}", markup=False, soft_wrap=True
         )
-    found = {"step": float(engine.step), "seconds": engine.seconds, **run.terms.latest}
+    ends = {"step": float(engine.step), "seconds": engine.seconds}
+    more: dict[str, float] = {}
     for callback in chosen:
-        found |= callback.figures()
+        more |= callback.figures()
+    close(run.loggers, "failed" if cut_short else "success", more, engine.step)
+    found = {**ends, **run.terms.latest, **more}
+    if stop.exit_code < 128:  # not interrupted by a signal
+        write_whole(run.folder / FIGURES, json.dumps(found, indent=1) + "\n")
     return found
 
 
