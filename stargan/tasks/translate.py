@@ -65,6 +65,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
     wish = None if liked is not None or cfg["to"] == "all" else _labels(cfg["to"])
     known = _labels(cfg["labels"]) if cfg.get("labels") else None
     files = imaging.image_files(cfg["input"])
+    bits = _look_at(cfg["input"], files)
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
 
     translator = Translator.from_pretrained(
@@ -105,7 +106,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
             photos: dict[int, Image.Image] = {}
             for i in places:
                 try:
-                    photos[i] = translator.prepare(imaging.open_image(files[i]))
+                    photos[i] = translator.prepare(imaging.open_image(files[i], bits))
                 except UserError:
                     if on_error == "raise":
                         raise
@@ -143,6 +144,17 @@ def translate(cfg: Mapping[str, Any]) -> None:
 
 
 main = translate
+
+
+def _look_at(place: str | Path, files: Sequence[Path]) -> int:
+    """Say what of a folder is not taken, and how many bits images of more than 8 use; the bits."""
+    words = imaging.left_out(place)
+    if words:
+        print(words, file=sys.stderr)
+    bits = imaging.sampled_bits(files)
+    if bits not in (0, 16):
+        print(f"images of more than 8 bits use {bits}: scaled by these.", file=sys.stderr)
+    return bits
 
 
 def _labels_like(translator: Translator, photo: Image.Image) -> dict[str, float]:

@@ -22,9 +22,11 @@ from rich.logging import RichHandler
 from stargan import __version__, building, configs
 from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
-from stargan.errors import Plain, UserError
+from stargan.data.record import seen_in_training, write_record
+from stargan.errors import Plain, UnreadableImageError, UserError
 from stargan.methods.base import Method, Sampling
 from stargan.progress import duration, plain_console
+from stargan.runs import LAST
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
@@ -123,7 +125,7 @@ def fit(
     max_steps = run_length(config, data)
     identity = data.identity()
     if resume:
-        check_data(resume, identity)
+        check_data(resume, identity, seen_in_training(Path(config["resume"]), data))
     method = build_method(config, data)
     start = resume["stargan"]["step"] if resume else 0
     used_up = resume is not None and nothing_left(config, resume, max_steps, method)
@@ -159,6 +161,13 @@ def fit(
     before = [p.detach().clone() for p in first]
     try:
         trainer.fit(engine, datamodule=data)
+    except UnreadableImageError as error:
+        if engine.step == start or not (folder / LAST).is_file():
+            raise
+        raise UnreadableImageError(
+            f"{str(error).rstrip('.')}; the run is saved, stargan train resume={folder} goes on "
+            f"from step {checkpoints.load(folder / LAST)['stargan']['step']}."
+        ) from error
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"out of memory on {engine.device}: lower data.batch_size or data.image_size, "
@@ -183,6 +192,7 @@ class Begin(pl.Callback):
             settings = {k: v for k, v in run.config.items() if k != "typed"}
             settings |= {"resume": None, "run_dir": str(run.folder)}
             write_whole(run.folder / "config.yaml", configs.to_yaml(configs.absolute(settings)))
+            write_record(run.folder, run.data)
             introduce(run, run.engine.step, run.engine.max_steps)
 
 
@@ -531,12 +541,14 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         )
     skipped = sum(data.skipped.values())
     if skipped:
-        facts["data"] = f"{skipped} unreadable images were skipped"
+        facts["data"] = f"{skipped:,} unreadable images were skipped"
     report = run.folder / "report.md"
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections)
     console.print()
-    said: dict[str, str] = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
+    said: dict[str, str] = {
+        k: facts[k] for k in ("steps", "phases", "untrained", "data") if k in facts
+    }
     for callback in chosen:
         said |= callback.summary()
     said |= {path.stem: str(path), "report": str(report)}
