@@ -265,7 +265,10 @@ def _layout(path: Path, head: _Line, first: _Line) -> _Layout:
         if titled and len(row) == len(header) + 1 and not row[-1]:
             del row[-1]
         if len(row) > 1 and any(written(f) is not None for f in row):
-            tried.append((len(row) - len(header) not in (0, 1), mark, header, row))
+            extra = len(row) - len(header)
+            # Best where the header names the column of the files, or all but it.
+            rank = 0 if extra == (0 if titled else 1) else 1 if extra in (0, 1) else 2
+            tried.append((rank, mark, header, row))
     if not tried:
         raise UserError(
             f"'{path}', line {first[0]}: expected a file name and a value, 1, -1 or 0, for each "

@@ -64,7 +64,7 @@ def test_files_that_are_no_images(root: Path) -> None:
     (root / "a" / "1.psd").touch()
     (root / "a" / "2.psd").touch()
     (root / "b" / "readme").touch()
-    os.symlink("nowhere.png", root / "b" / "dead.png")
+    (root / "b" / "dead.png").symlink_to("nowhere.png")
     said = notes(root)
     assert "2 .psd" in said
     assert "1 without an ending" in said
@@ -108,10 +108,10 @@ def test_beside_the_folders(root: Path) -> None:
 
 def test_a_link_that_leads_back(root: Path) -> None:
     for link in (root / "back", root / "a" / "back", root / "a" / "here"):
-        os.symlink(root if "back" in link.name else root / "a", link)
+        link.symlink_to(root if "back" in link.name else root / "a")
     assert both(root) == 20
     assert both(root, deep=True) == 20
-    os.symlink(root / "b", root / "a" / "other")
+    (root / "a" / "other").symlink_to(root / "b")
     with pytest.raises(UserError, match="one file, by a link, in the classes 'a' and 'b'"):
         ImageFolder(root, "train", deep=True)
     images = [p for s in ("train", "test") for p in Images(root, s).paths]
@@ -119,7 +119,7 @@ def test_a_link_that_leads_back(root: Path) -> None:
 
 
 def test_one_file_by_two_names(root: Path) -> None:
-    os.symlink("000.png", root / "a" / "aaa.png")
+    (root / "a" / "aaa.png").symlink_to("000.png")
     os.link(root / "b" / "000.png", root / "b" / "zzz.png")
     assert both(root) == 20
     assert "left out: 2 links to images of the same class" in notes(root)
@@ -127,12 +127,12 @@ def test_one_file_by_two_names(root: Path) -> None:
     assert len(Images(root, "train")) + len(Images(root, "test")) == 20
     for side in ("trainA", "trainB", "testA", "testB"):
         fill(root / "pairs" / side, 3)
-    os.symlink("000.png", root / "pairs" / "trainA" / "link.png")
+    (root / "pairs" / "trainA" / "link.png").symlink_to("000.png")
     assert len(Unaligned(root / "pairs", "train")) == 6
 
 
 def test_one_file_in_two_classes(root: Path) -> None:
-    os.symlink(root / "a" / "000.png", root / "b" / "link.png")
+    (root / "b" / "link.png").symlink_to(root / "a" / "000.png")
     with pytest.raises(UserError, match=r"000.png' and .*link.png' are one file"):
         ImageFolder(root, "train")
 
@@ -141,13 +141,13 @@ def test_training_images_are_no_test_images(tmp_path: Path) -> None:
     for name in "ab":
         fill(tmp_path / "train" / name, 4)
         fill(tmp_path / "test" / name, 2)
-        os.symlink(tmp_path / "train" / name / "003.png", tmp_path / "test" / name / "003.png")
+        (tmp_path / "test" / name / "003.png").symlink_to(tmp_path / "train" / name / "003.png")
     test = ImageFolder(tmp_path, "test")
     assert len(test) == 4
     assert "left out: 2 images that a link makes" in test.notes[0]
     assert len(Images(tmp_path, "test")) == 4
-    os.symlink(tmp_path / "train", tmp_path / "val")
-    with pytest.raises(UserError, match="every image of class 'a' in .*val' is a training image"):
+    (tmp_path / "val").symlink_to(tmp_path / "train")
+    with pytest.raises(UserError, match=r"every image of class 'a' in .*val' is a training image"):
         ImageFolder(tmp_path, "val")
 
 

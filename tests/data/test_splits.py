@@ -72,8 +72,8 @@ def test_one_image_cannot_be_split() -> None:
 def test_folders_of_files_follow_it(tmp_path: Path) -> None:
     for name in "ab":
         fill(tmp_path / name, 30)
-    held = {p for p in ImageFolder(tmp_path, "test").paths}
-    loose = {p for p in Images(tmp_path, "test").paths}
+    held = set(ImageFolder(tmp_path, "test").paths)
+    loose = set(Images(tmp_path, "test").paths)
     for name in "ab":
         for i in range(30, 60):
             shutil.copy(tmp_path / name / "000.png", tmp_path / name / f"{i:03d}.png")
