@@ -158,7 +158,7 @@ def test_an_orientation_beside_damage_counts(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     block = bytearray(exif.tobytes())
-    block[block.index(b"\x01\x0f") + 3] = 0x0D  # A type that does not exist.
+    block[block.index(b"\x01\x0f") + 3] = 0x63  # A type that does not exist.
     photo = Image.new("RGB", (16, 8), "red")
     photo.paste("blue", (0, 0, 8, 8))
     opened = open_image(saved(photo, "JPEG", exif=bytes(block), quality=95))

@@ -20,7 +20,7 @@ from stargan.contracts import CounterfactualImages
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.faces import is_drawn
 from stargan.data.prepared import PreparedImages
-from stargan.data.record import RECORD, images_of, trained_on
+from stargan.data.record import RECORD, count_seen, files_of, trained_on
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 from stargan.runs import run_folder
@@ -143,7 +143,7 @@ class TestSet:
         Returns:
             Empty: it was not, or the images have no files.
         """
-        here = list(images_of(self.test.images, self.rows.tolist()))
+        here = list(files_of(self.test.images, self.rows.tolist()))
         place = Path(path).expanduser()
         trained = trained_on(run_folder(place) if place.exists() else None)
         if not here:
@@ -153,7 +153,7 @@ class TestSet:
                 f"What {who} was trained on is not recorded beside it ({RECORD} of its run "
                 "folder): whether these test images are among it is not known."
             )
-        seen = sum(one in trained for one in here)
+        seen = count_seen(trained, here)
         if not seen:
             return ""
         return (
