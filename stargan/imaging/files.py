@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stargan.errors import UserError
 from stargan.imaging.decode import EXTENSIONS, HEIC, NEEDS_HEIC
+from stargan.shipped import INPUTS, shipped
 
 UNMENTIONED = frozenset(["thumbs.db", "desktop.ini"])
 """What file managers leave behind, besides hidden files."""
@@ -32,10 +33,12 @@ def is_image(path: Path) -> bool:
 def image_files(path: str | Path) -> list[Path]:
     """The images of a folder in natural order (hidden files left out), or the one file named.
 
+    ``demo`` means those that come with the package.
+
     Raises:
         UserError: nothing there, or a folder without images.
     """
-    path = Path(path).expanduser()
+    path = shipped(path, INPUTS) or Path(path).expanduser()
     if path.is_file():
         return [path]
     if not path.is_dir():
