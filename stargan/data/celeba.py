@@ -85,9 +85,7 @@ class CelebA(FileImages):
             table.names, groups=exclusive_groups(groups, table, notes), name="celeba"
         )
         found = _on_disk(attributes, table, folder, notes)
-        rows, has_val = _split(
-            *(split, partition, seed), base, attributes, list(table.rows), found, notes
-        )
+        rows, has_val = _split(*(split, partition, seed), base, attributes, table, found, notes)
         lost = len(rows) - sum(name in found for name in rows)
         if lost:
             notes.append(
@@ -215,7 +213,7 @@ def _split(
     seed: int,
     base: Path,
     attributes: Path,
-    listed: list[str],
+    table: Attributes,
     found: dict[str, str],
     notes: list[str],
 ) -> tuple[list[str], bool]:
@@ -224,6 +222,7 @@ def _split(
     Raises:
         UserError: no partition file, one without images of a split, or no such split.
     """
+    listed = list(table.rows)
     whole = len(listed) == CELEBA_SIZE
     file = _find(base, "list_eval_partition")
     if partition == "paper" and not whole:
@@ -255,7 +254,9 @@ def _split(
         )
     if partition == "share":
         there = [name for name in listed if name in found]
-        test = held_out([found[name] for name in there], seed, f"'{base}'")
+        has = table.values[[table.rows[name] for name in there]] == 1
+        kinds = [column.nonzero().flatten().tolist() for column in has.T]
+        test = held_out([found[name] for name in there], seed, f"'{base}'", kinds)
         held = {name for name, is_test in zip(there, test, strict=True) if is_test}
         part = held if split == "test" else set(there) - held
         # Of the listed images that are not there nothing is said twice.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from stargan.contracts import LabeledImages
@@ -32,7 +32,9 @@ def splits_drawn(count: int | Mapping[str, int]) -> tuple[str, ...]:
     return splits_with(val=not isinstance(count, int) and bool(count.get("val", 0)))
 
 
-def held_out(keys: Sequence[str], seed: int, where: str) -> list[bool]:
+def held_out(
+    keys: Sequence[str], seed: int, where: str, kinds: Iterable[Sequence[int]] = ()
+) -> list[bool]:
     """Which images are for testing: about a tenth, by a hash of each image's own name.
 
     Whether an image is held out depends on its name and not on which others there are: files that
@@ -48,6 +50,8 @@ def held_out(keys: Sequence[str], seed: int, where: str) -> list[bool]:
         keys: names in the data set, with ``/`` between folders; the same on every machine.
         seed: another one holds out others.
         where: of the images, for messages.
+        kinds: rows of images that have something in common, such as a label: of each kind of two
+            or more one is held out at least, by the same rule.
 
     Raises:
         UserError: fewer than two images, which cannot be split.
@@ -60,6 +64,11 @@ def held_out(keys: Sequence[str], seed: int, where: str) -> list[bool]:
         found[places.index(min(places))] = True
     elif all(found):
         found[places.index(max(places))] = False
+    drawn = list(found)
+    for rows in kinds:
+        # Each kind by itself: what another one needs must not move its images.
+        if len(rows) > 1 and not any(drawn[row] for row in rows):
+            found[min(rows, key=lambda row: places[row])] = True
     return found
 
 

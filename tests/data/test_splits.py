@@ -64,6 +64,17 @@ def test_an_image_that_is_added_takes_no_training_image_out() -> None:
             assert not (after & set(keys[:count])) - before
 
 
+def test_each_label_has_a_test_image() -> None:
+    """However rare, whatever images of other labels come."""
+    keys = [f"{i}.png" for i in range(200)]
+    plain = held_out(keys, 1234, "here")
+    rare = [row for row, out in enumerate(plain) if not out][:3]
+    some = held_out(keys, 1234, "here", [rare, rare[:1], range(200)])
+    assert [row for row in range(200) if some[row] and not plain[row]] in [[row] for row in rare]
+    both = held_out(keys, 1234, "here", [rare, rare[1:]])
+    assert {r for r in range(200) if some[r]} <= {r for r in range(200) if both[r]}
+
+
 def test_one_image_cannot_be_split() -> None:
     with pytest.raises(UserError, match="has 1 image"):
         held_out(["a"], 0, "it")
