@@ -11,6 +11,7 @@ import csv
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +91,14 @@ def read_attributes(path: Path, labels: Sequence[str] | None) -> Attributes:
     Raises:
         UserError: a line that cannot be read or that can be read in two ways, an unknown attribute.
     """
+    about = path.stat()
+    chosen = None if labels is None else tuple(labels)
+    return _read(path, chosen, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, labels: tuple[str, ...] | None, time: int, size: int) -> Attributes:
+    """See ``read_attributes``, which every split asks; time and size tell a file from its past."""
     lines = _lines(path)
     count = None
     if lines and lines[0][1].strip().strip("\"'").isdecimal():
@@ -219,6 +228,8 @@ def _lines(path: Path) -> list[_Line]:
 
 
 def _fields(line: str, mark: str) -> list[str]:
+    if mark == " " and '"' not in line and "'" not in line:
+        return line.split()  # The most of 202,599 lines.
     if mark == "any":
         return re.split(r"[\s,;]+", line.strip())
     if '"' in line:
