@@ -32,6 +32,7 @@ from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
 from stargan.training.metrics_log import MetricsLog, read_rows
+from stargan.training.precision import has_bfloat16
 from stargan.training.progress import ProgressBar
 from stargan.training.resuming import (
     LOCK,
@@ -471,15 +472,6 @@ def equip(trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plai
     trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
     if logs["tensorboard"]:
         trainer.loggers = [TensorBoardLogger(run.folder, name="", version="tensorboard")]
-
-
-def has_bfloat16(accelerator: str) -> bool:
-    """Whether the device that will be used computes in bfloat16 (and does not imitate it)."""
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
-        return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return False
 
 
 def introduce(run: Run, start: int, max_steps: int) -> None:
