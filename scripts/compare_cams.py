@@ -139,7 +139,8 @@ def figures(judge: Judge, data: DataModule) -> list[str]:
     rows = []
     for name in data.test:
         cases, strict = (
-            locate_labels(judge, data, name, share).cases for share in (cam.SHARE, 0.5)
+            locate_labels(judge, data, name, share, relative=True).cases
+            for share in (cam.SHARE, 0.5)
         )
         hair = [n for n in data.labels.spaces[list(data.test).index(name)].names if "Hair" in n]
         groups = {"Blond_Hair": ["Blond_Hair"], "hair": hair} if hair else {"expressions": None}

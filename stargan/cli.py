@@ -16,7 +16,7 @@ from stargan.errors import Plain, UserError
 from stargan.help import HELP, TASKS, help_text, listing
 from stargan.hints import did_you_mean, nearest
 
-RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "labels=")
+RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "labels=", "length=")
 """Beginnings of the settings that ``stargan compare`` hands on to its runs."""
 
 

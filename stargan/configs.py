@@ -158,6 +158,12 @@ def documented() -> dict[str, Key]:
                 old = found.get(place + name, key)
                 default = key.default if key.default == old.default else ""
                 found[place + name] = Key(old.words or key.words, default)
+    # What experiments alone have (length); other keys in them are settings.
+    sections = {name.partition(".")[0] for name in found}
+    for path in sorted((folder / "experiment").glob("*.yaml")):
+        for name, key in keys_of(path).items():
+            if name.partition(".")[0] not in sections:
+                found.setdefault(name, key)
     return found
 
 
@@ -240,7 +246,8 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"{first_sentence(error)} (in: {' '.join(written)})") from error
     raw = OmegaConf.to_container(config, resolve=False)
-    check_setting(raw)
+    if isinstance(raw, dict):
+        check_settings({str(k): v for k, v in raw.items()})
     missing = [key for key in leaves(raw) if OmegaConf.is_missing(*parent(config, key))]
     if missing and mandatory:
         # Shortest first: data.root before the data.celeba.root that points at it.
@@ -513,16 +520,19 @@ def check_choice(group: str, value: str, own: Path | None = None) -> None:
     raise UserError(f"unknown {group} '{value}'.{hint} Known: {', '.join(known)}.")
 
 
-def check_setting(config: Any) -> None:
-    """Refuse a setting of the method that its table of settings has not."""
-    method = config.get("method") if isinstance(config, Mapping) else None
-    known = method.get("settings") if isinstance(method, Mapping) else None
-    if isinstance(method, Mapping) and known and method["setting"] not in known:
-        near = nearest(str(method["setting"]), known)
-        raise UserError(
-            f"method.setting={method['setting']} is unknown."
-            f"{did_you_mean(near and f'method.setting={near}', '')} Known: {', '.join(known)}."
-        )
+def check_settings(config: Plain) -> None:
+    """Refuse a setting of the method, or a length of the experiment, that its table has not."""
+    for place, key, table in (
+        (config.get("method"), "setting", "settings"),
+        (config, "length", "lengths"),
+    ):
+        known = place.get(table) if isinstance(place, Mapping) else None
+        if not isinstance(place, Mapping) or not known or place[key] in known:
+            continue
+        name = key if place is config else f"method.{key}"
+        near = nearest(str(place[key]), known)
+        hint = did_you_mean(near and f"{name}={near}", "")
+        raise UserError(f"{name}={place[key]} is unknown.{hint} Known: {', '.join(known)}.")
 
 
 def check_key(key: str, keys: set[str], task: str) -> None:

@@ -88,7 +88,7 @@ class Feed(NamedTuple):
         strata: where given, batches hold ``batch_size`` rows of each stratum, in this order;
             empty: the data sets in turn (or mixed, or balanced, as the data are configured).
         period: training steps per step of the generator: the turns of the data sets must not run
-            in step with it.
+            in step with it; 1 where they may.
     """
 
     targets: TargetRule | None = None

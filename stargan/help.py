@@ -30,7 +30,7 @@ tasks:
 
 first steps:
   stargan train experiment=demo                    embedded faces, minutes on a CPU
-  stargan train experiment=celeba data.root=DIR    CelebA, the paper's settings
+  stargan train experiment=celeba data.root=DIR    CelebA, the published settings
   stargan translate model=RUN_OR_FILE input=PHOTO to=Blond_Hair,Young=0 output=DIR
   stargan evaluate model=RUN_OR_FILE output=DIR    how good it is, on its own test images
   stargan serve model=RUN_OR_FILE                  a page to try it in the browser
@@ -87,7 +87,8 @@ BELOW = {
 Joint data have data.celeba.root= and data.rafd.root= instead of data.root=. lambda_cls= and its
 like are the paper's names, short for method.lambda_cls=. conf=DIR adds configuration files of your
 own, laid out as conf/; method._target_=mylab.Mine is a class of your own, and resume= of such a run
-needs trust=mylab.
+needs trust=mylab. length=paper takes the paper's epochs where an experiment has the steps of the
+published code (celeba, rafd).
 
 The run folder holds config.yaml, metrics.csv, tensorboard/, samples/, checkpoints/last.ckpt,
 generator.safetensors and report.md. Ctrl-C saves and stops; resume=RUN_DIR goes on exactly there.
@@ -158,11 +159,11 @@ OFTEN = (
 )
 WIDTH = 100
 NAMES = 28
-"""Columns of names, with their margin; the words of a longer name begin after two spaces."""
+"""Columns of names, with their margin; a longer name stands on a line of its own."""
 
 
 def listing(rows: Mapping[str, str], names: int | None = None) -> str:
-    """Names and their words in two columns, at least two spaces apart.
+    """Names and their words in two columns; below a name that is longer than its column.
 
     Args:
         rows: words by name.
@@ -172,7 +173,9 @@ def listing(rows: Mapping[str, str], names: int | None = None) -> str:
     lines = []
     for name, words in rows.items():
         head = f"  {name}".ljust(room - 2) + "  "
-        # A name that is too long takes room from its first line only.
+        if len(head) > room:
+            lines.append(head.rstrip())
+            head = " " * room
         filled = textwrap.wrap(
             words,
             WIDTH,
@@ -181,7 +184,7 @@ def listing(rows: Mapping[str, str], names: int | None = None) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        lines += filled or [head.rstrip()]
+        lines += filled or [head.rstrip()] * (head.strip() != "")
     return "\n".join(lines)
 
 
@@ -213,6 +216,6 @@ def help_text(task: str) -> str:
             suites=listing(configs.options("suite")),
         )
     )
-    parts = [above + ("\n" if task == "train" else "\n\n") + listing(key_rows(keys))]
+    parts = [above + ("\n" if task == "train" else "\n\nkeys:\n") + listing(key_rows(keys))]
     parts += [BELOW[task].rstrip("\n")] if task in BELOW else []
     return "\n\n".join(parts) + "\n"

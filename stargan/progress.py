@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich import progress as bars
 from rich.console import Console
 from rich.errors import LiveError
+from rich.text import Text
 
 EVERY = 15.0
 """Seconds between lines where there is no terminal."""
@@ -18,6 +20,33 @@ def plain_console(stderr: bool = False) -> Console:
     """A console that prints text as it is: what is in square brackets, or between colons, may be
     the name of a label."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def phase(words: str, console: Console | None = None) -> Iterator[None]:
+    """Names what runs where nothing can be counted: on a terminal while it lasts, else by a line.
+
+    ::
+
+        with phase("checking the file"):
+            ...
+
+    Args:
+        words: what is being done.
+        console: where to write; default: stderr.
+    """
+    console = console or plain_console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{words} ...", markup=False, emoji=False, soft_wrap=True)
+        yield
+        return
+    status = console.status(Text(words))
+    with suppress(LiveError):  # Another bar is on the screen (training's): go without.
+        status.start()
+    try:
+        yield
+    finally:
+        status.stop()
 
 
 class Progress:
@@ -53,7 +82,7 @@ class Progress:
         self._began = self._spoke = time.monotonic()
         self._bar: bars.Progress | None = None
         if self.console.is_terminal:
-            columns = [bars.TextColumn("{task.description}"), bars.BarColumn(24)]
+            columns = [bars.TextColumn("{task.description}", markup=False), bars.BarColumn(24)]
             self._bar = bars.Progress(
                 *columns,
                 bars.TextColumn("{task.fields[count]}"),
@@ -62,10 +91,8 @@ class Progress:
                 console=self.console,
                 transient=True,
             )
-            # Square brackets in words are words.
-            described = words.replace("[", r"\[")
             self._task = self._bar.add_task(
-                described, total=total, visible=not after, count=self.count, rate=""
+                words, total=total, visible=not after, count=self.count, rate=""
             )
 
     def __enter__(self) -> Progress:
@@ -103,7 +130,10 @@ class Progress:
             left = [f"{duration((self.total - done) / rate)} left"] if rate else []
             words = ", ".join([*([pace] if pace else []), *left])
             self.console.print(
-                f"{self.words}  {self.count}  {words}".rstrip(), markup=False, soft_wrap=True
+                f"{self.words}  {self.count}  {words}".rstrip(),
+                markup=False,
+                emoji=False,
+                soft_wrap=True,
             )
 
     @property

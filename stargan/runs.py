@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 CONFIG = "config.yaml"
 LAST = "checkpoints/last.ckpt"
 DATED = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 """What a run folder is called that nobody named."""
+PRODUCTS = ("generator.safetensors", "classifier.safetensors", "last.ckpt")
+"""Files that stand for their run."""
+ENDINGS = (".safetensors", ".ckpt", ".onnx", ".pt2")
 
 
 def run_folder(path: str | Path) -> Path | None:
@@ -45,6 +50,67 @@ def newest_run(path: str | Path) -> Path | None:
         return None
     runs = [p for p in path.iterdir() if DATED.match(p.name) and (p / CONFIG).is_file()]
     return max(runs, key=lambda run: (_has_saved(run), run.name), default=None)
+
+
+def named_place(path: str | Path) -> Path:
+    """What a model is named by: its file, or the run folder whose product the file is."""
+    place = Path(path).expanduser().resolve()
+    if place.name in PRODUCTS and len(place.parts) > 2:
+        place = place.parent
+    if place.name == "checkpoints" and len(place.parts) > 2:
+        place = place.parent
+    return place
+
+
+def short_names(paths: Sequence[str | Path]) -> list[str]:
+    """What titles, tables and reports call models and judges: all different, none a path.
+
+    The run's name, whatever the time at which it was made; of another checkpoint the run and the
+    step; of an exported file its own name. What is called alike is told apart by the folder above,
+    else by the time, else by a number.
+
+    ::
+
+        short_names(["runs/demo/2026-11-25_20-14-01"])                   # ["demo"]
+        short_names(["runs/a/generator.safetensors", "b.safetensors"])   # ["a", "b"]
+    """
+    parts = [_name_parts(path) for path in paths]
+    ways = [[words[-place:][:1] for words, _ in parts] for place in (1, 2, 3)]
+    ways += [[words[-count:] for words, _ in parts] for count in (2, 3)]
+    for way in ways:
+        found = ["/".join(words) for words in way]
+        if len(set(found)) == len(found):
+            return found
+    found = [words[-1] for words, _ in parts]
+    counts = Counter(found)
+    found = [
+        f"{name} {more}".strip() if counts[name] > 1 else name
+        for name, (_, more) in zip(found, parts, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(found):
+        seen[name] += 1
+        found[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return found
+
+
+def _name_parts(path: str | Path) -> tuple[list[str], str]:
+    """The folders that lead to a model, the best name last; and what else tells it from others:
+    the time of a run that has no other name, the kind of a file."""
+    place = named_place(path)
+    step = place.stem if place.parent.name == "checkpoints" and place.suffix else ""
+    folder = place.parent.parent if step else place
+    more = place.suffix[1:] if place.suffix in ENDINGS and not step else ""
+    if DATED.match(folder.name) and folder.parent.name:
+        day, _, clock = folder.name.partition("_")
+        more = f"{day} {clock.replace('-', ':')}"
+        folder = folder.parent
+    words = [word for word in folder.parts if word != folder.anchor] or [str(folder)]
+    for ending in ENDINGS:
+        words[-1] = words[-1].removesuffix(ending)
+    if step:
+        words[-1] += f"/{step}"
+    return words, more
 
 
 def _has_saved(run: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,17 +123,18 @@ def test_keys_of_the_help_have_the_words_of_conf(
         keys = {k: v for k, v in keys.items() if k not in ("defaults", "limits")}
     for name, key in keys.items():
         assert f"{name}={key.default} {key.words} " in f"{flat} "
-        # A name never runs into its words.
-        assert f"\n  {name}={key.default}  " in shown
+        # A name never runs into its words: spaces, or a line of its own.
+        assert re.search(rf"\n  {re.escape(f'{name}={key.default}')}(  |\n {{28}}\S)", shown)
 
 
-def test_a_long_name_takes_room_from_its_first_line_only() -> None:
+def test_a_long_name_stands_on_a_line_of_its_own() -> None:
     words = "word " * 30
     lines = listing({"short": words, "a_name_of_more_than_thirty_letters": words}).splitlines()
     assert lines[0].startswith("  short" + " " * 21 + "word")
     assert all(line.startswith(" " * 28 + "word") for line in (lines[1], lines[-1]))
     long = next(line for line in lines if "a_name" in line)
-    assert long.startswith("  a_name_of_more_than_thirty_letters  word")
+    assert long == "  a_name_of_more_than_thirty_letters"
+    assert lines[lines.index(long) + 1].startswith(" " * 28 + "word")
     assert listing({"a": "x", "bcd": "y"}) == "  a    x\n  bcd  y"
 
 
@@ -175,7 +177,8 @@ def test_every_key_of_conf_has_a_comment(file: str) -> None:
         if leaf.endswith("_target_"):  # The class, which the file's first line is about.
             continue
         # A table of settings says what the keys of its columns' names are.
-        key = place + (leaf if not leaf.startswith("settings.") else "settings")
+        table = leaf.partition(".")[0]
+        key = place + (table if table in ("settings", "lengths") else leaf)
         while key not in known and "." in key:
             key = key.rpartition(".")[0]
         assert known[key].words, f"{place}{leaf} has no comment"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
+from stargan import imaging
 from stargan.errors import UserError
 from stargan.imaging.decode import open_image
 from stargan.imaging.files import image_files
@@ -266,3 +267,56 @@ def test_every_byte_becomes_the_same_float_everywhere() -> None:
     assert torch.equal(to_tensor(image), to_float(planes))
     with pytest.raises(TypeError, match="float32"):
         to_float(values)
+
+
+@pytest.mark.parametrize(
+    ("photo", "crops", "says"),
+    [
+        # CelebA's own photos and their likes get the training's crop.
+        ((218, 178), [178], None),
+        ((222, 222), [178], None),
+        # Others are not cut by pixels: what is known is said, and no more.
+        (
+            (223, 223),
+            [178],
+            "all of the photo's 223 x 223 pixels are seen, where",
+        ),
+        (
+            (300, 400),
+            [178],
+            "only the middle 300 x 300 of the photo's 400 x 300 pixels is seen, where the",
+        ),
+        ((300, 400), [None], "only the middle 300 x 300 of the photo's 400 x 300 pixels is seen"),
+        ((300, 330), [None], None),
+        ((600, 600), [None], None),
+        ((64, 64), [None], "it is enlarged from 64 x 64 pixels, so it is not sharp"),
+        # Of several data sets one fits.
+        ((700, 690), [178, 681], None),
+        ((100, 100), [178, 681], "their middle 178 x 178 or 681 x 681 pixels"),
+    ],
+)
+def test_what_is_done_to_a_photo_that_is_framed_otherwise(
+    photo: tuple[int, int], crops: list[int | None], says: str | None
+) -> None:
+    words = imaging.framed_otherwise(photo, (128, 128), crops)
+    assert words is None if says is None else words is not None and says in words
+    # The words are of what is done.
+    image = Image.new("RGB", photo[::-1])
+    assert imaging.frame(image, (128, 128), crops).size == (128, 128)
+
+
+def test_the_trainings_framing_in_words() -> None:
+    words = imaging.framing_words
+    assert words((128, 128), {"celeba": 178}) == (
+        "the middle 178 x 178 pixels of each image, resized to 128 x 128"
+    )
+    assert words((32, 32), {"a": None, "b": None}) == (
+        "the largest middle square of each image, resized to 32 x 32"
+    )
+    assert words((64, 48), {"a": None}) == (
+        "the largest middle part of shape 48 : 64 of each image, resized to 48 x 64"
+    )
+    assert words((128, 128), {"celeba": 178, "rafd": 681}) == (
+        "of celeba the middle 178 x 178 pixels of each image, of rafd the middle 681 x 681 pixels "
+        "of each image, resized to 128 x 128"
+    )

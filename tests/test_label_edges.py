@@ -88,7 +88,14 @@ def test_which_row_is_impossible() -> None:
 
 def test_describe_names_what_is_set() -> None:
     assert CELEBA.describe(torch.tensor([0.5, 0.49, 0, 1, 0])) == "Black_Hair, Male"
-    assert CELEBA.describe(torch.zeros(5)) == ""
+    names = ", ".join(CELEBA.names)
+    assert CELEBA.describe(torch.zeros(5)) == f"none of: {names}"
+    unknown = torch.full((5,), torch.nan)
+    assert CELEBA.describe(unknown) == "not known"
+    unknown[3:] = 0
+    assert CELEBA.describe(unknown) == f"none of: {', '.join(CELEBA.names[3:])}"
+    many = LabelSpace([f"l{i}" for i in range(10)])
+    assert many.describe(torch.zeros(10)) == f"none of: {', '.join(many.names[:8])} and 2 more"
     with pytest.raises(ValueError, match="shorter"):
         CELEBA.describe(torch.zeros(4))
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from stargan import progress
-from stargan.progress import Progress, duration
+from stargan.progress import Progress, duration, phase
 
 
 class Clock:
@@ -105,3 +105,18 @@ def test_a_bar_within_a_bar(clock: Clock) -> None:
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_phase_is_named_in_a_file(clock: Clock) -> None:
+    file = io.StringIO()
+    with phase("checking [a] :b:", Console(file=file, width=40)):
+        assert file.getvalue() == "checking [a] :b: ...\n"
+
+
+def test_a_phase_on_a_terminal_goes_with_it() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100, color_system=None)
+    with phase("checking [a]", console), phase("within", console):
+        pass
+    assert "checking [a]" in file.getvalue()
+    assert file.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K")), "nothing of it stays"

@@ -15,6 +15,7 @@ from stargan.evaluation.measure import judge_instruments, translate_set
 from stargan.export import open_model
 from stargan.judges.drawn import judge_of_faces
 from stargan.methods.base import Translation
+from stargan.progress import Progress
 from stargan.training.callback import Run, RunCallback
 from stargan.writing import markdown_row
 
@@ -52,7 +53,12 @@ class EmbeddedJudge(RunCallback):
             judge = judge_of_faces(data, name, run.config["data"][name], run.console)
             test = TestSet(data, name, translate.labels, COUNT)
             tools = judge_instruments(judge, test.space, "judge")
-            records = translate_set(translate, test, tools, BATCH, cycle=False)
+            words = f"judging translations of held-out faces: {name}"
+            count = len(test.rows) + len(test.reference_rows)
+            with Progress(words, count, console=run.console) as progress:
+                records = translate_set(
+                    translate, test, tools, BATCH, cycle=False, advance=progress.advance
+                )
             found = figures(records, test, intervals=False, bins=0)[:1]
             self.scores[name] = [row for s in found for row in s.rows]
 

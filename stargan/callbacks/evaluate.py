@@ -21,6 +21,7 @@ from stargan.evaluation.measure import Instruments, Shards, judge_instruments, t
 from stargan.judges.drawn import judge_of_faces
 from stargan.judges.judge import Judge, open_judge
 from stargan.methods.base import Method, Translation
+from stargan.progress import Progress
 from stargan.training.callback import Run, RunCallback
 from stargan.training.distributed import wait_for_all
 from stargan.training.engine import Engine
@@ -30,6 +31,8 @@ from stargan.writing import write_whole
 
 log = logging.getLogger(__name__)
 
+AFTER = 2.0
+"""An evaluation that takes fewer seconds has no bar."""
 KEYS = ("error", "kept", "fid", "identity", "outside")
 CHOICES = ("error", "fid")
 PARTS = "evaluation_parts"
@@ -220,11 +223,15 @@ class Evaluate(RunCallback):
         self.shards = self.shards or [Shards(*kept) for kept in self.reference]
         for (test, tools), reference in zip(self.tests, self.shards, strict=True):
             tools.judge.network.to(module.device)
-            records = translate_set(
-                *(_Now(module.method), test, tools, self.batch_size, None, reference),
-                cycle=False,
-                truth=False,
-            )
+            words = f"evaluation at step {module.step}: {test.name}"
+            count = len(test.rows) + len(test.reference_rows)
+            with Progress(words, count, after=AFTER) as progress:
+                records = translate_set(
+                    *(_Now(module.method), test, tools, self.batch_size, None, reference),
+                    cycle=False,
+                    advance=progress.advance,
+                    truth=False,
+                )
             if not records.fake:
                 continue
             overall = figures(records, test, intervals=False, bins=0)[0].overall.figures

@@ -30,14 +30,16 @@ PARTITIONS = ("official", "paper", "share")
 CELEBA_SIZE = 202_599
 """Images of CelebA: a list of another length is another data set."""
 _PAPER_TEST = 2000
+CONTRADICTORY = ("leave_out", "keep")
 
 
 class CelebA(FileImages):
     """CelebA or any folder with the same files.
 
     An image with two labels of an exclusive group (CelebA has some with black and brown hair) is
-    left out and counted in ``notes``: no target label can ask for it, the loss of the group would
-    contradict itself, and targets are drawn from the labels that images have.
+    left out and counted in ``notes``: no target label can ask for it, and targets are drawn from
+    the labels that images have. The published code trains on them as they are; so does
+    ``contradictory="keep"``, which leaves them out of the test and val splits all the same.
 
     There is a val split where the partition file lists one and some of its images are there.
 
@@ -55,6 +57,7 @@ class CelebA(FileImages):
         seed: of the paper's partition, and of the hash.
         groups: exclusive groups of attributes, besides the hair colours; where a hair colour is in
             one of them, instead of these. Empty: none. None: the hair colours.
+        contradictory: training images with two labels of an exclusive group: "leave_out" or "keep".
         regions: a text of boxes or a folder of masks, see ``region_files``.
 
     Raises:
@@ -71,8 +74,14 @@ class CelebA(FileImages):
         seed: int = 1234,
         groups: Sequence[Sequence[str]] | None = None,
         regions: str | Path | None = None,
+        contradictory: str = "leave_out",
     ) -> None:
         check_split(split)
+        if contradictory not in CONTRADICTORY:
+            raise UserError(
+                f"contradictory={contradictory} of CelebA is unknown: choose "
+                f"{' or '.join(CONTRADICTORY)}."
+            )
         if partition not in PARTITIONS:
             raise UserError(
                 f"unknown partition '{partition}' of CelebA: choose {', '.join(PARTITIONS)}."
@@ -103,15 +112,19 @@ class CelebA(FileImages):
         possible = torch.ones(len(there), dtype=torch.bool)
         for group in groups_of:
             possible &= table_of_labels[:, group].nansum(1) <= 1
+        keep = contradictory == "keep" and split == "train"
         if not possible.all():
+            count = int((~possible).sum())
+            what = f"{count:,} images with two labels of an exclusive group were "
             notes.append(
-                f"{int((~possible).sum()):,} images with two labels of an exclusive group were "
-                "left out: no target can ask for both."
+                f"{what}kept, as in the published code (contradictory=leave_out leaves them out)."
+                if keep
+                else f"{what}left out: no target can ask for both."
             )
+        if keep:
+            possible[:] = True
         paths = [
-            folder / found[name]
-            for name, keep in zip(there, possible.tolist(), strict=True)
-            if keep
+            folder / found[name] for name, use in zip(there, possible.tolist(), strict=True) if use
         ]
         if not paths:
             raise UserError(
@@ -126,6 +139,7 @@ class CelebA(FileImages):
             regions=regions,
             base=folder,
             known=table.known,
+            contradictory=keep,
         )
         self.splits = splits_with(val=has_val)
 

@@ -25,7 +25,12 @@ from stargan.data.batches import (
 )
 from stargan.data.image_folder import FileImages
 from stargan.data.prepared import PreparedImages
-from stargan.data.sampler import StepSampler, balanced_choice, stratum_rows
+from stargan.data.sampler import (
+    StepSampler,
+    balanced_choice,
+    batches_per_epoch,
+    stratum_rows,
+)
 from stargan.data.splits import SPLITS, splits_of
 from stargan.data.subset import Subset
 from stargan.errors import Plain, UserError
@@ -56,6 +61,7 @@ class DataModule(pl.LightningDataModule):
         limit: only so many training images per dataset, spread over the labels; None: all.
         balance: draw rare labels as often as common ones.
         mixed: every batch takes its part from each dataset, see ``StepSampler``.
+        partial: the last batch of an epoch has what is left of it, see ``StepSampler``.
         load_scale: training images are resized to so many times the size, of which ``image_size``
             is cropped at a random place; 1: no random crop.
         max_steps: training steps in all; to be set before ``train_dataloader``.
@@ -99,6 +105,7 @@ class DataModule(pl.LightningDataModule):
         limit: int | None = None,
         channels: int = 3,
         load_scale: float = 1.0,
+        partial: bool = False,
         max_steps: int | None = None,
         start_step: int = 0,
         processes: int = 1,
@@ -115,6 +122,11 @@ class DataModule(pl.LightningDataModule):
             raise UserError(
                 f"batch_size={batch_size} cannot be shared out evenly between "
                 f"{len(datasets)} data sets: choose a multiple of {len(datasets)}."
+            )
+        if partial and (len(datasets) > 1 or balance or mixed):
+            raise UserError(
+                "data.partial=true has no meaning for several data sets or balanced draws, which "
+                "have no epochs: leave it out."
             )
         if not 0 <= flip <= 1:
             raise UserError(f"flip={flip} is a probability: choose it from 0 to 1.")
@@ -152,6 +164,7 @@ class DataModule(pl.LightningDataModule):
         self._balance = balance
         self._mixed = mixed
         self._limit = limit
+        self._partial = partial
         self.max_steps = max_steps
         self.start_step = start_step
         self.processes = processes
@@ -239,6 +252,8 @@ class DataModule(pl.LightningDataModule):
             tables = [s.images.labels for s in self.train.values()]
             strata = [stratum_rows(s, tables, self.labels.spaces) for s in self.feed.strata]
             count, per_step = sum(map(len, strata)), self.batch_size * len(strata)
+        if self._partial:
+            return batches_per_epoch(count, per_step, self.processes)
         return max(1, round(count / (per_step * self.processes)))
 
     def check_feed(self) -> None:
@@ -251,6 +266,11 @@ class DataModule(pl.LightningDataModule):
         self.setup()
         self._sampler(0, 1)
         least = getattr(self.feed.targets, "smallest_batch", 1)
+        if self._partial and self.feed.strata:
+            raise UserError(
+                "data.partial=true has no meaning for this method, whose batches take images of "
+                "several kinds: leave it out."
+            )
         if self.feed.strata:
             of = [stratum.dataset for stratum in self.feed.strata]
             rows = self.batch_size * min(of.count(dataset) for dataset in of)
@@ -330,6 +350,7 @@ class DataModule(pl.LightningDataModule):
             self._mixed,
             self.feed.strata,
             self.attempt,
+            self._partial,
         )
 
     def validation_batch(self, count_per_dataset: int) -> Batch:

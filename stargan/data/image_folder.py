@@ -37,6 +37,7 @@ class FileImages:
             for, so that training needs them neither right nor there.
         base: the folder of the images of all splits, which ``regions`` names.
         known: all labels that the data have, those not in use too.
+        contradictory: whether images may have several labels of an exclusive group.
 
     Attributes:
         paths: one file per row of ``labels``.
@@ -58,8 +59,10 @@ class FileImages:
         regions: str | Path | None = None,
         base: Path | None = None,
         known: Sequence[str] = (),
+        contradictory: bool = False,
     ) -> None:
-        space.check(labels, unknown=True)
+        alone = LabelSpace(space.names, name=space.name) if contradictory else space
+        alone.check(labels, unknown=True)
         self.space = space
         self.paths = list(paths)
         self.labels = labels

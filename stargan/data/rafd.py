@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from stargan.data.class_folders import (
     check_split,
     class_files,
@@ -21,9 +23,16 @@ from stargan.data.files import existing_folder, files_in, folders_in
 from stargan.data.image_folder import FileImages
 from stargan.data.splits import TEST_SHARE
 from stargan.errors import UserError
+from stargan.imaging.regions import Box, Region
 from stargan.labels import LabelSpace, unknown_label
 from stargan.writing import write_whole
 
+ORIGINAL = (1024, 681)
+"""Height and width of the images as they are shipped."""
+MIDDLE = (400, 340)
+"""Row and column of the middle of the face in them: the makers have aligned the faces. Neither the
+paper nor its code says where it is; this is the middle of the square that a public script cuts out
+of them (columns 30 to 651, rows 90 to 711)."""
 _NAME = re.compile(
     r"Rafd(?P<angle>\d+)_(?P<person>\d+)_[^_]+_[^_]+_(?P<expression>[^_]+)_[^_.]+", re.IGNORECASE
 )
@@ -46,10 +55,13 @@ class RaFD(FileImages):
             135).
         write_split: write the split to this text file, one ``train NAME`` or ``test NAME`` a line.
         regions: a text of boxes or a folder of masks, see ``region_files``.
+        face: side of the square around the face that is cut out of the original images, of which
+            ``MIDDLE`` is the middle; 256 in the paper. None: images are taken whole.
 
     Raises:
-        UserError: a missing folder, no file of the naming pattern, a split by person of files
-            that do not name the person, or whatever ``ImageFolder`` refuses.
+        UserError: a missing folder, a square that leaves the originals, no file of the naming
+            pattern, a split by person of files that do not name the person, or whatever
+            ``ImageFolder`` refuses.
     """
 
     def __init__(
@@ -62,8 +74,10 @@ class RaFD(FileImages):
         angles: Sequence[int] = (45, 90, 135),
         write_split: str | Path | None = None,
         regions: str | Path | None = None,
+        face: int | None = None,
     ) -> None:
         check_split(split)
+        self._face = None if face is None else face_window(face)
         if by not in ("image", "person"):
             raise UserError(f"a split of RaFD by '{by}' is unknown: choose image or person.")
         base = existing_folder(root)
@@ -112,6 +126,41 @@ class RaFD(FileImages):
             known=known,
         )
         self.splits = split_names(base)
+
+    def load(self, index: int) -> Image.Image:
+        """The image, or the face in it. Raises ``UserError`` too where it is no original."""
+        image = super().load(index)
+        if self._face is None:
+            return image
+        if (image.height, image.width) != ORIGINAL:
+            raise UserError(
+                f"'{self.paths[index]}' has {image.width} x {image.height} pixels, RaFD's "
+                f"originals have {ORIGINAL[1]} x {ORIGINAL[0]}: only in these is it known where "
+                "the face is; leave data.rafd.face out."
+            )
+        top, left, bottom, right = (int(n) for n in self._face)
+        return image.crop((left, top, right, bottom))
+
+    def region(self, index: int, label: int) -> Region | None:
+        """See ``RegionImages``; the user's regions are of whole images."""
+        region = super().region(index, label)
+        return region if region is None or self._face is None else region.cut(self._face)
+
+
+def face_window(side: int) -> Box:
+    """The square around the face in an original of RaFD.
+
+    Raises:
+        UserError: it is not a whole number, or leaves the image.
+    """
+    most = 2 * min(*MIDDLE, ORIGINAL[0] - MIDDLE[0], ORIGINAL[1] - MIDDLE[1])
+    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= most:
+        raise UserError(
+            f"data.rafd.face={side} is impossible: the side of a square around the face, from 1 to "
+            f"{most} pixels (the paper: 256), or null."
+        )
+    top, left = (middle - side // 2 for middle in MIDDLE)
+    return Box(top, left, top + side, left + side)
 
 
 def _by_name(base: Path, angles: Sequence[int]) -> tuple[dict[str, list[Path]], list[str]]:

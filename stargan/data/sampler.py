@@ -62,6 +62,10 @@ class StepSampler:
     Each pool is walked through in a new seeded permutation per epoch; ranks take different parts of
     it; a pool smaller than a batch repeats.
 
+    Batches go on from one epoch into the next. ``partial``, the last batch of an epoch has what is
+    left of it instead, as TensorFlow's and PyTorch's loaders do (``batches_per_epoch``); ranks
+    share it.
+
     Balanced, each image is drawn with replacement instead: a label (or exclusive group) at random,
     one of its values at random, an image of the pool with that value at random. So rare labels are
     as frequent as common ones.
@@ -79,6 +83,7 @@ class StepSampler:
         period: discriminator steps per generator step.
         mixed: see above; the batch size must be a multiple of the number of datasets.
         strata: see above.
+        partial: see above; of one dataset, neither balanced nor with strata.
         attempt: how often the run has gone back to an earlier step: other numbers from the same
             seed. The epoch that it comes back to begins anew in another order.
 
@@ -102,8 +107,10 @@ class StepSampler:
         mixed: bool = False,
         strata: Sequence[Stratum] = (),
         attempt: int = 0,
+        partial: bool = False,
     ) -> None:
         self._period = period
+        self._partial = partial
         self._mixed = mixed
         self._strata = bool(strata)
         self._pools = []
@@ -137,6 +144,8 @@ class StepSampler:
     def takes(self, step: int) -> list[Take]:
         """From which pools the rows of a step's batch come."""
         count = len(self._pools)
+        if self._partial:
+            return [Take(0, step, len(self._of_epoch(step)))]
         if self._strata:
             return [Take(pool, step, self._batch_size) for pool in range(count)]
         if self._mixed:
@@ -163,8 +172,20 @@ class StepSampler:
         pool = self._pools[number]
         if pool.cells is not None:
             return self._balanced(pool.cells, number, turn, count)
+        if self._partial:
+            return [self._walk(number, place) for place in self._of_epoch(turn)]
         first = (turn * self._world_size + self._rank) * count
         return [self._walk(number, first + i) for i in range(count)]
+
+    def _of_epoch(self, step: int) -> range:
+        """Where in the walk of the one pool this rank's rows are, with partial last batches."""
+        size, together = len(self._pools[0].rows), self._batch_size * self._world_size
+        batches = batches_per_epoch(size, self._batch_size, self._world_size)
+        epoch, batch = divmod(step, batches)
+        first = batch * together
+        count = size - first if batch == batches - 1 else together
+        start, end = (count * rank // self._world_size for rank in (self._rank, self._rank + 1))
+        return range(epoch * size + first + start, epoch * size + first + end)
 
     def _walk(self, number: int, position: int) -> int:
         """The image at a position of a pool's endless walk."""
@@ -187,6 +208,16 @@ class StepSampler:
             group = cells[rng.integers(len(cells))]
             rows.append(int(rng.choice(group[rng.integers(len(group))])))
         return rows
+
+
+def batches_per_epoch(images: int, batch_size: int, processes: int) -> int:
+    """Steps of an epoch whose last batch has what is left.
+
+    A rest of one image per process is no batch of its own, for batch norm cannot take one: it comes
+    with the batch before it.
+    """
+    whole, rest = divmod(images, batch_size * processes)
+    return max(1, whole + (rest >= 2 * processes))
 
 
 def stratum_rows(

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stargan.errors import UserError
+from stargan.errors import Plain, UserError
+from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.measure import Instruments, rounded
 from stargan.export import Model
 from stargan.export.rules import Conditional
 from stargan.metrics.bootstrap import Estimate, mean_interval
@@ -48,6 +50,91 @@ class MaskRow:
     changed: tuple[Estimate, Estimate]
 
 
+PICTURED = 128
+"""Of so many faces the check takes its figures."""
+
+
+@dataclass(frozen=True)
+class MaskCheck:
+    """Labels of one data set on faces of another, with their own mask and with that of the faces.
+
+    Attributes:
+        faces, labels: data sets.
+        rows: the figures, of ``count`` faces.
+        image: ``(N, 3, H, W)``, the first inputs, for pictures.
+        masked: what was made of them.
+    """
+
+    faces: str
+    labels: str
+    rows: list[MaskRow]
+    count: int
+    image: Tensor
+    masked: list[Masked]
+
+    def to_plain(self) -> Plain:
+        """For report.json."""
+        rows = [
+            {
+                "label": row.label,
+                "read": [e.to_plain() for e in row.read],
+                "others_changed": [e.to_plain() for e in row.changed],
+            }
+            for row in self.rows
+        ]
+        return {"faces": self.faces, "labels": self.labels, "images": self.count, "rows": rows}
+
+
+def check_masks(
+    model: Model,
+    seen: tuple[TestSet, Instruments],
+    asked: tuple[TestSet, Instruments],
+    pictures: int,
+) -> MaskCheck:
+    """The paper's figure 7 of a joint model.
+
+    Args:
+        model: a joint one with one conditional generator.
+        seen: the faces, whose mask is the wrong one, and who reads their labels.
+        asked: whose labels are asked for, one at a time but for the neutral one, and who reads
+            them.
+        pictures: images to show.
+
+    Raises:
+        UserError: a model without mask vector.
+    """
+    (faces, others), (labels, reader) = seen, asked
+    # Scattered: the images of a class stand together.
+    scattered = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))
+    image = faces.images(faces.rows[scattered[:PICTURED].sort().values].tolist())
+    names = tuple(n for i, n in enumerate(labels.space.names) if i != labels.neutral)
+    masked = with_masks(model, image, labels.index, faces.index, names)
+    rows = mask_figures(
+        masked,
+        image,
+        labels.space.names,
+        lambda made: labels.space.read(reader.read(rounded(made))["logits"]),
+        lambda made: faces.space.read(others.read(rounded(made))["logits"]),
+    )
+    shown = [m._replace(right=m.right[:pictures], wrong=m.wrong[:pictures]) for m in masked]
+    return MaskCheck(faces.name, labels.name, rows, len(image), image[:pictures], shown)
+
+
+def mask_generator(model: Model) -> torch.nn.Module:
+    """The generator of a joint model, which is told labels and mask.
+
+    Raises:
+        UserError: a model without mask vector, or one whose file holds a graph.
+    """
+    rule = model.rule
+    if len(model.labels.spaces) < 2 or not isinstance(rule, Conditional) or not rule.networks:
+        raise UserError(
+            "the check of the mask vector needs a joint model with one generator, opened from its "
+            "run folder or .safetensors: train one with experiment=joint."
+        )
+    return rule.networks[rule.names[0]]
+
+
 def with_masks(
     model: Model, image: Tensor, labels: int, mask: int, names: tuple[str, ...] = ()
 ) -> list[Masked]:
@@ -63,16 +150,9 @@ def with_masks(
     Raises:
         UserError: a model without mask vector.
     """
-    rule = model.rule
-    spaces = model.labels.spaces
-    if len(spaces) < 2 or not isinstance(rule, Conditional) or not rule.networks:
-        raise UserError(
-            "the check of the mask vector needs a joint model with one generator, opened from its "
-            "run folder or .safetensors: train one with experiment=joint."
-        )
+    generator, spaces = mask_generator(model), model.labels.spaces
     if labels == mask or not 0 <= max(labels, mask) < len(spaces):
         raise ValueError(f"spaces {labels} and {mask} of {len(spaces)}")
-    generator = rule.networks[rule.names[0]]
     found = []
     for name in names or spaces[labels].names:
         label = model.labels.expand(spaces[labels].encode([name]), labels)

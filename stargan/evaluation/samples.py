@@ -120,13 +120,14 @@ def look(judge: Judge, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 def score_lines(scores: SampleScores, model: str, judge: str) -> list[str]:
     """The figures as Markdown."""
     samples, test, _ = scores.counts
+    found = f"**{scores.fid.value:.2f}** {scores.fid.interval('.2f')}".rstrip()
     lines = [
-        f"# {model}",
+        f"# Samples of {model}",
         "",
         f"- samples: {samples:,}; real test images: {test:,}; judge: {judge}",
-        f"- FID in the judge's features, {scores.fid.count:,} images: **{scores.fid.value:.2f}** "
-        f"(95 % {scores.fid.low:.2f} to {scores.fid.high:.2f}); real training images instead of "
-        f"samples: {scores.floor.value:.2f}. Comparable only with the same judge and numbers.",
+        f"- FID in the judge's features, {scores.fid.count:,} images: {found}; real "
+        f"training images instead of samples: {scores.floor.value:.2f}. In brackets the 95 % "
+        "interval. Comparable only with the same judge and numbers.",
         f"- held for one class with a probability of at least {SURE}: {scores.sure[1]:.1%} of the "
         f"samples, {scores.sure[0]:.1%} of the real images",
         *_variety(scores),

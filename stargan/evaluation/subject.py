@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -66,9 +67,11 @@ def measure_model(
         "truth": truth,
         "together": [test.wish_name(c) for c in test.combinations],
     }
-    shards = Shards(folder / f"{name.replace('/', '_')}_{test.name}", own)
+    named = re.sub(r"[^\w.-]", "_", name)
+    shards = Shards(folder / f"{named}_{test.name}", own)
     total = len(test.rows) + len(test.reference_rows)
-    with Progress(f"{name}: {test.name}", total, console=console) as progress:
+    words = f"translating and judging, {name}: {test.name}"
+    with Progress(words, total, console=console) as progress:
         records = translate_set(
             model, test, tools, batch_size, shards, reference, cycle, progress.advance, truth
         )

@@ -128,7 +128,7 @@ def plan(config: Plain, spaces: Mapping[str, LabelSpace]) -> Comparison:
     given = [str(w) for w in config["runs"]]
     judge = None
     if suite["judge"] and not config["judge"]:
-        settings = merged([*suite["judge"], *given], drop=("method.",))
+        settings = merged([*suite["judge"], *given], drop=("method.", "length"))
         judge = Training(output / "runs" / "judge", settings)
     looks_at = str(judge.folder) if judge else config["judge"] and str(config["judge"])
     entrants = []

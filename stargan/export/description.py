@@ -69,6 +69,17 @@ class Framing:
         """A photo as the networks see it, see ``imaging.frame``."""
         return imaging.frame(photo, self.size, self.crops.values())
 
+    @property
+    def words(self) -> str:
+        """How the training's images were framed, see ``imaging.framing_words``."""
+        return imaging.framing_words(self.size, self.crops)
+
+    def otherwise(self, photo: Image.Image) -> str | None:
+        """What is done to an upright photo that is not framed like the training's images, see
+        ``imaging.framed_otherwise``; None: there is nothing to say."""
+        size = photo.height, photo.width
+        return imaging.framed_otherwise(size, self.size, self.crops.values())
+
 
 class Checked(NamedTuple):
     """A description that holds: itself in today's format, labels and framing."""

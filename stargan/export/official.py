@@ -137,7 +137,7 @@ def read_official(
     return parts, description, said
 
 
-def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
+def write_official(path: Path, parts: Parts) -> tuple[list[Path], list[str]]:
     """Write what the published code loads with ``--test_iters`` or ``--resume_iters``.
 
     Args:
@@ -146,7 +146,8 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
         parts: of a translator with the paper's networks.
 
     Returns:
-        The files, and the command line of that code that fits them.
+        The files, and what to say of them: the command line of that code that fits them, and
+        whether the discriminator was in half precision where it comes from.
 
     Raises:
         UserError: another name or network, or more than two label spaces.
@@ -170,13 +171,20 @@ def write_official(path: Path, parts: Parts) -> tuple[list[Path], str]:
     judge = parts.role("read")
     square = parts.size[0] == parts.size[1]
     reader = building.current(_reader(parts)["_target_"]) if judge is not None else ""
+    said = [_command(path, steps, parts)]
     if judge is not None and square and reader == DISCRIMINATOR:
-        files[path.with_name(f"{steps}-D.ckpt")] = dict(judge.state_dict())
+        beside = path.with_name(f"{steps}-D.ckpt")
+        files[beside] = dict(judge.state_dict())
+        if all(torch.equal(p, p.half().float()) for p in judge.parameters()):
+            said.append(
+                f"{beside.name} has the three digits to which the file given keeps D: export the "
+                "run folder, whose checkpoint has them all, before you train on from it"
+            )
     for file, state in files.items():
         buffer = io.BytesIO()
         torch.save({name: value.cpu().clone() for name, value in state.items()}, buffer)
         write_whole(file, buffer.getvalue())
-    return list(files), _command(path, steps, parts)
+    return list(files), said
 
 
 def _reader(parts: Parts) -> Plain:

@@ -45,15 +45,18 @@ def open_model(
     return as_model(open_parts(file, "translator", trust), find_device(device))
 
 
-def open_translator(path: str | Path, trust: Packages = ()) -> Parts:
+def open_translator(path: str | Path, trust: Packages = (), whole: bool = False) -> Parts:
     """The networks of a translator, or of a set of them (``sets``).
+
+    Args:
+        path, trust, whole: see ``open_parts``.
 
     Raises:
         UserError: see ``open_parts`` and ``sets.join``.
     """
     found = members(path)
     if not found:
-        return open_parts(path, "translator", trust)
+        return open_parts(path, "translator", trust, whole)
     return join({one.name: open_parts(one, "translator", trust) for one in found}, str(path))
 
 

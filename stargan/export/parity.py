@@ -49,11 +49,11 @@ class Parity:
         ]
         if self.faster is not None:
             found = self.faster
-            range_ = f"(95 % {found.low:.2f} to {found.high:.2f}, {found.count} repeats in turn)"
+            differs = not found.low <= 1 <= found.high
+            speed = f"{found.value:.2f} times as fast" if differs else "no measurable difference"
             words = (
-                f"{found.value:.2f} times as fast {range_}"
-                if not found.low <= 1 <= found.high
-                else f"no measurable difference {range_}"
+                f"{speed} {found.interval('.2f')} (95 % interval of the ratio, {found.count} "
+                "repeats in turn)"
             )
             said.append(
                 f"One image at a time on this machine: {self.after:.1f} ms, PyTorch "

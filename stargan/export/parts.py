@@ -144,7 +144,7 @@ class Parts:
         return Parts(kept, plain, self.labels, self.framing)
 
 
-def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
+def open_parts(path: str | Path, kind: str, trust: Packages = (), whole: bool = False) -> Parts:
     """The networks of a run folder, checkpoint or exported file of this kind.
 
     Args:
@@ -152,12 +152,13 @@ def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
             more steps.
         kind: one of ``PRODUCTS``.
         trust: packages whose networks the file may name, see ``building``.
+        whole: of a run folder rather the checkpoint, all of whose networks are in fp32.
 
     Raises:
         UserError: nothing there, of another kind, damaged, of another format, or it names code
             that is not trusted; says which.
     """
-    file = find(path, kind)
+    file = find(path, kind, whole=whole)
     if file.suffix not in (".safetensors", ".ckpt"):
         raise UserError(
             f"'{file}' is a graph without trainable weights: give the run folder, .ckpt or "
@@ -179,7 +180,7 @@ def open_parts(path: str | Path, kind: str, trust: Packages = ()) -> Parts:
     return Parts(opened, plain, labels, framing)
 
 
-def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
+def find(path: str | Path, kind: str, revision: str | None = None, whole: bool = False) -> Path:
     """The file to open: of a folder its model, of a name on the hub what was downloaded.
 
     Args:
@@ -187,6 +188,7 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
             ``demo``, the translator that comes with the package.
         kind: one of ``PRODUCTS``.
         revision: of a model on the hub.
+        whole: of an exported file and a checkpoint of the same step take the checkpoint.
 
     Raises:
         UserError: nothing there, or a file of another sort.
@@ -207,6 +209,7 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
                 f"checkpoints/last.ckpt): give a run folder or {_SORTS}."
             )
         # By steps, for copying a folder changes the times. max keeps the first of equals.
+        found = found[::-1] if whole else found
         return found[0] if len(found) == 1 else max(found, key=_steps)
     if not path.exists():
         raise UserError(f"'{path}' does not exist: give a run folder or {_SORTS}.")

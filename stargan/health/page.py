@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -12,11 +14,14 @@ from PIL import Image
 from stargan.errors import Plain
 from stargan.health.monitors import BY_NAME, MONITORS, Health, Row
 from stargan.losses.adversarial import ADVERSARIAL
+from stargan.progress import duration
 from stargan.reports.page import Page
 from stargan.writing import write_whole
 
 SETTINGS = "health.json"
 """In the run folder: how the run is judged."""
+NOT_JUDGED = "not judged"
+"""The verdict of a monitor that has read too little."""
 # Title, curves, and whether the axis is logarithmic.
 PLOTS = (
     ("Adversarial terms", ("D/adv", "G/adv"), False),
@@ -52,18 +57,36 @@ WORDS = {
 
 
 def make_page(
-    name: str, health: Health, rows: Sequence[Row], story: Sequence[Plain], sample: Path | None
+    name: str,
+    health: Health,
+    rows: Sequence[Row],
+    story: Sequence[Plain],
+    sample: Path | None,
+    refresh: int | None = None,
 ) -> Page:
-    """The page of a run.
+    """The page of a run: what is wrong first, everywhere.
 
     Args:
         name: of the run.
         health: the monitors, with all rows of its log read.
-        rows: of the log.
+        rows: of the log; none of a run that has just begun.
         story: lines of health.jsonl in order, or the findings of ``health`` in the same form.
         sample: a picture of the last samples.
+        refresh: seconds after which the page of a run that goes on is read again.
     """
-    page = Page(f"Health of {name}", f"{len(rows)} rows of the log, to step {rows[-1]['step']:,}")
+    words = "nothing is logged yet"
+    if rows:
+        spent = f", {duration(rows[-1]['seconds'])} of training" if "seconds" in rows[-1] else ""
+        count = f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
+        words = f"{count} of the log, to step {rows[-1]['step']:,}{spent}"
+    if refresh is not None:
+        words = (
+            f"The run goes on, as of {time.strftime('%H:%M:%S')}: {words}. This page is written "
+            f"again while it does, and read again every {refresh} seconds."
+        )
+    page = Page(f"Health of {name}", words, refresh)
+    if not rows:
+        return page
     if health.troubles:
         for trouble in health.troubles.values():
             monitor = BY_NAME[trouble.monitor]
@@ -76,15 +99,23 @@ def make_page(
     else:
         over = "There was trouble; it is over." if story else "No trouble was found."
         page.text(f"**All is well.** {over}")
+    if refresh is not None:
+        _sample(page, sample)  # What one looks at while a run trains.
     page.heading("Verdicts")
-    page.table(["monitor", "verdict", "last row"], [list(v) for v in verdicts(health, rows, story)])
+    found = verdicts(health, rows, story)
+    judged = [list(line) for line in found if line[1] != NOT_JUDGED]
+    if judged:
+        page.table(["monitor", "verdict", "last row"], judged)
+    if young := [name for name, verdict, _ in found if verdict == NOT_JUDGED]:
+        page.text(f"Not judged yet: {', '.join(young)}.")
     if story:
         page.heading("What happened")
         page.table(["step", "what", "figures"], [list(line) for line in events(story)])
     page.heading("Curves")
     marks = [(float(x["step"]), mark_word(x)) for x in story if x["event"] != "rollback"]
     explained: dict[str, str] = {}
-    for title, names, log in PLOTS:
+    troubled = {c for name in health.troubles for c in BY_NAME[name].curves}
+    for title, names, log in sorted(PLOTS, key=lambda plot: troubled.isdisjoint(plot[1])):
         curves = {n: [(float(r["step"]), float(r[n])) for r in rows if n in r] for n in names}
         curves = {n: points for n, points in curves.items() if points}
         if curves:
@@ -93,35 +124,46 @@ def make_page(
     if explained:
         page.heading("Words")
         page.items(explained)
-    if sample is not None:
-        page.heading("Last samples")
-        with Image.open(sample) as image:
-            page.picture(image.convert("RGB"), sample.name)
+    if refresh is None:
+        _sample(page, sample)
     return page
+
+
+def _sample(page: Page, sample: Path | None) -> None:
+    """The last samples, if there are any and they are not just being written."""
+    if sample is None:
+        return
+    with suppress(OSError), Image.open(sample) as image:
+        shown = image.convert("RGB")
+        page.heading("Last samples")
+        page.picture(shown, sample.name)
 
 
 def verdicts(
     health: Health, log: Sequence[Row], story: Sequence[Plain]
 ) -> list[tuple[str, str, str]]:
-    """Of each monitor that has something to read: name, verdict, figures of the last row."""
+    """Of each monitor that has something to read: name, verdict, figures of the last row.
+
+    Those in trouble first, then those that were; those with nothing to say last.
+    """
     columns = {c for row in log for c in row}
-    rows = []
+    rows: list[tuple[int, tuple[str, str, str]]] = []
     for monitor in MONITORS:
         if not columns.intersection(monitor.curves):
             continue
         past = [line for line in story if line.get("monitor") == monitor.name]
         opinion, trouble = health.opinions.get(monitor.name), health.troubles.get(monitor.name)
         if trouble is not None:
-            verdict = f"**trouble since {trouble.since:,}**"
+            rank, verdict = 0, f"**trouble since {trouble.since:,}**"
         elif past:
-            verdict = f"fine since {past[-1]['step']:,}"
+            rank, verdict = 1, f"fine since {past[-1]['step']:,}"
         elif opinion is not None:
-            verdict = "fine"
+            rank, verdict = 2, "fine"
         else:
-            verdict = "not judged"
+            rank, verdict = 3, NOT_JUDGED
         evidence = opinion.evidence if opinion else trouble.evidence if trouble else ""
-        rows.append((monitor.name.replace("_", " "), verdict, breakable(evidence)))
-    return rows
+        rows.append((rank, (monitor.name.replace("_", " "), verdict, breakable(evidence))))
+    return [line for _, line in sorted(rows, key=lambda row: row[0])]
 
 
 def events(story: Sequence[Plain]) -> list[tuple[str, str, str]]:

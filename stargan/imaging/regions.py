@@ -94,6 +94,19 @@ class Region:
             found[rows, max(math.floor(box.left), 0) : math.ceil(box.right)] = True
         return found
 
+    def cut(self, window: Box) -> Region:
+        """The region after the image was cropped to a window of whole pixels within it."""
+        top, left, bottom, right = (int(n) for n in window)
+        size = bottom - top, right - left
+        if self.mask is not None:
+            return Region.of_mask(self.mask[top:bottom, left:right])
+        moved = (
+            Box(b.top - top, b.left - left, b.bottom - top, b.right - left)
+            for b in (box.within(window) for box in self.boxes)
+            if b.area > 0
+        )
+        return Region(size, tuple(moved))
+
     def framed(self, size: tuple[int, int], crop: int | None) -> Region:
         """The region after the image went through ``images.crop_resize`` with these arguments.
 

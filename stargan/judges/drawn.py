@@ -162,7 +162,7 @@ def judge_of_faces(
     """
     # Labels and size are in the file's name anyway, and depend on who asks.
     made = {k: v for k, v in settings.items() if k not in ("labels", "size", "crop")}
-    with Progress(f"judge of {dataset}", 100, "%", console) as progress:
+    with Progress(f"training the judge of {dataset}", 100, "%", console) as progress:
         return cached_judge(
             data.train[dataset].images,
             data.image_size,

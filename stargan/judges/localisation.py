@@ -109,6 +109,7 @@ def locate_labels(
     share: float = cam.SHARE,
     batch_size: int = 32,
     progress: Callable[[int], None] = lambda count: None,
+    relative: bool = False,
 ) -> Located:
     """Every set label of every test image of a data set: is it read, is its region found?
 
@@ -119,6 +120,7 @@ def locate_labels(
         share: of a map's maximum, above which its region lies.
         batch_size: images at once.
         progress: told the number of images that are done.
+        relative: see ``cam.label_maps``; False is the paper's.
 
     Raises:
         UserError: the judge has no maps or other labels, the regions are not known, or the user's
@@ -140,7 +142,7 @@ def locate_labels(
     cases: list[Case] = []
     done = unknown = cut = 0
     for batch in data.test_batches(name, batch_size):
-        joint, maps = (t.cpu() for t in cam.logits_and_maps(judge, batch.image, relative=True))
+        joint, maps = (t.cpu() for t in cam.logits_and_maps(judge, batch.image, relative))
         logits = joint[:, columns]
         size = (batch.image.shape[-2], batch.image.shape[-1])
         truth = batch.label[:, data.labels.slices[number]]

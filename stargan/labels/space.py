@@ -14,6 +14,9 @@ from stargan.errors import UserError
 from stargan.hints import did_you_mean, nearest
 from stargan.labels.edits import Edits, way
 
+MOST_ABSENT = 8
+"""A caption names so many labels of those that are all absent."""
+
 
 @dataclass(frozen=True)
 class LabelSpace:
@@ -96,8 +99,19 @@ class LabelSpace:
         return vector
 
     def describe(self, label: Tensor) -> str:
-        """The set labels of one ``(L,)`` vector, for captions."""
-        return ", ".join(n for n, v in zip(self.names, label.tolist(), strict=True) if v >= 0.5)
+        """The set labels of one ``(L,)`` vector, for captions; of none ``none of: Male, Young``.
+
+        Labels that are not known (NaN) are neither set nor absent.
+        """
+        values = list(zip(self.names, label.tolist(), strict=True))
+        there = [n for n, v in values if v >= 0.5]
+        absent = [n for n, v in values if v < 0.5]
+        if there:
+            return ", ".join(there)
+        if not absent:
+            return "not known"
+        more = f" and {len(absent) - MOST_ABSENT} more" if len(absent) > MOST_ABSENT else ""
+        return f"none of: {', '.join(absent[:MOST_ABSENT])}{more}"
 
     def check(self, label: Tensor, unknown: bool = False) -> None:
         """Refuse impossible labels.
@@ -140,7 +154,9 @@ class LabelSpace:
                     f"choose one of {', '.join(self.names)}."
                 )
 
-    def edit(self, label: Tensor, edits: Edits, strength: float = 1.0) -> Tensor:
+    def edit(
+        self, label: Tensor, edits: Edits, strength: float = 1.0, contradictory: bool = False
+    ) -> Tensor:
         """Labels with some edited: the one meaning of an edit and of its strength.
 
         An edit goes from the labels as they are towards the labels with this one set (its
@@ -153,6 +169,8 @@ class LabelSpace:
             label: ``(..., L)``.
             edits: label name to value, see ``way``.
             strength: of all edits together: how far to go on the way that they describe.
+            contradictory: whether labels of an exclusive group that no edit sets may stay together,
+                as images of some data have them.
 
         Returns:
             A new tensor of the same shape.
@@ -186,7 +204,8 @@ class LabelSpace:
                     f"removing '{removed}' leaves an image of '{self.name}' without a class: "
                     f"set the class you want instead ({', '.join(self.names)})."
                 )
-        self.check(result)
+        if not contradictory:
+            self.check(result)
         return result if strength == 1 else label.lerp(result, strength)
 
     def settled(self, edits: Edits) -> set[str]:

@@ -122,7 +122,8 @@ class Edited:
             rows = np.flatnonzero(dataset == number)
             part = labels.slices[number]
             space, own = labels.spaces[number], label[rows, part]
-            edited = space.edit(torch.from_numpy(np.nan_to_num(own)), edits).numpy()
+            known = torch.from_numpy(np.nan_to_num(own))
+            edited = space.edit(known, edits, contradictory=True).numpy()
             unknown = np.isnan(own)
             unknown[:, [space.index(name) for name in space.settled(edits)]] = False
             target[rows, part] = np.where(unknown, np.nan, edited)

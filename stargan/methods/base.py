@@ -60,6 +60,8 @@ class Method(nn.Module):
     """What the values of the adversarial loss mean, for the monitors; None: nothing."""
     n_critic: int = 1
     """Discriminator steps per generator step, for the monitors."""
+    round: int = 1
+    """Steps that the method's source calls one iteration; ``schedule=official`` counts these."""
 
     settings: Plain
 

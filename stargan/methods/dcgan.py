@@ -7,8 +7,8 @@ ones and fakes against zeros, the generator against ones.
 
 Where the tutorial says nothing it takes Keras's defaults. Kept are those that change what is
 learned or seen: initialisation, padding, slope, epsilon and momentum of batch norm
-(``networks.dcgan``), Adam's betas 0.9 and 0.999 (the paper has 0.5 for the first). Not kept: Adam's
-epsilon, 1e-7 in Keras and 1e-8 here, both far below the gradients' own size. One thing differs on
+(``networks.dcgan``), Adam's betas 0.9 and 0.999 (the paper has 0.5 for the first) and its epsilon
+(``adam``). One thing differs on
 purpose: the tutorial updates both networks from the same scores; here, as in every adversarial
 method of this package, D moves first and G's loss comes from the D that has moved.
 """
@@ -21,10 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from stargan.contracts import Batch, Draw, Feed
-from stargan.errors import Plain
+from stargan.errors import Plain, UserError
 from stargan.methods.base import Sampling, evaluating, score_terms
 from stargan.methods.gan import GAN
-from stargan.methods.phases import Shared, Terms
+from stargan.methods.phases import Group, Shared, Terms
+
+ADAMS = ("keras", "torch")
 
 
 class DCGAN(GAN, Sampling):
@@ -34,6 +36,7 @@ class DCGAN(GAN, Sampling):
         generator: ``{"_target_": class, ...}`` without its image sizes; takes noise ``(B, Z)`` and
             has ``noise_size``.
         discriminator: the same.
+        adam: "keras": epsilon is 1e-7, added before the bias correction; "torch": 1e-8, after it.
         others: see ``GAN``. The labels of the data are not looked at.
     """
 
@@ -50,8 +53,11 @@ class DCGAN(GAN, Sampling):
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.999),
         ema_decay: float = 0.0,
+        adam: str = "torch",
         **others: Any,
     ) -> None:
+        if adam not in ADAMS:
+            raise UserError(f"method.adam={adam} is unknown: choose {' or '.join(ADAMS)}.")
         super().__init__(
             adversarial=adversarial,
             n_critic=n_critic,
@@ -61,11 +67,18 @@ class DCGAN(GAN, Sampling):
             ema_decay=ema_decay,
             **others,
         )
+        self.adam = adam
         channels = int(self.image["channels"])
         self.generator = self.make("generator", generator, image_channels=channels)
         self.discriminator = self.make("discriminator", discriminator, image_channels=channels)
         self.noise_size = int(self.generator.noise_size)  # type: ignore[arg-type]
         self.start_ema()
+
+    def groups(self) -> dict[str, Group]:
+        """G with its average, and D."""
+        if self.adam == "torch":
+            return super().groups()
+        return {n: g._replace(eps=1e-7, eps_hat=True) for n, g in super().groups().items()}
 
     def feed(self) -> Feed:
         """Noise."""

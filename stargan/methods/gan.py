@@ -91,7 +91,7 @@ class GAN(Method):
         """D, and on every ``n_critic``-th step G."""
         lazy = self.lazy_terms()
         d = Update("D", self.discriminator_loss, lazy=lazy.get("D", {}))
-        g = Update("G", self.generator_loss, every=self.n_critic, lazy=lazy.get("G", {}))
+        g = Update("G", self.generator_loss, self.n_critic, self.round, lazy.get("G", {}))
         return Phase("gan", (d, g), shared=self.fakes, shared_by="G")
 
     def start_ema(self) -> None:

@@ -46,6 +46,9 @@ class Group(NamedTuple):
         networks: attributes of the method.
         lr: learning rate at the schedule's beginning.
         betas, eps: of Adam.
+        eps_hat: whether ``eps`` is Kingma and Ba's epsilon hat (ICLR 2015, end of section 2): added
+            to the root of the second moment before its bias is corrected, as in Keras. PyTorch's
+            is added after it.
         averages: updated after each step of the group.
     """
 
@@ -53,6 +56,7 @@ class Group(NamedTuple):
     lr: float
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
+    eps_hat: bool = False
     averages: tuple[Average, ...] = ()
 
 
@@ -63,6 +67,8 @@ class Update(NamedTuple):
         group: name of the group, also the prefix of its terms: ``D`` of ``D/adv``.
         loss: see ``Loss``.
         every: taken in every so many-th step of the phase (``n_critic`` of the generator).
+        round: steps that ``every`` counts as one: in a round that is due the update is taken in
+            each of its steps.
         lazy: names of the flags that the loss takes, and how often each is True, counted in the
             steps of the group: the first of every so many. Karras et al., StyleGAN2, CVPR 2020,
             appendix B.
@@ -73,6 +79,7 @@ class Update(NamedTuple):
     group: str
     loss: Loss
     every: int = 1
+    round: int = 1
     lazy: Mapping[str, int] = {}
     lr: float | None = None
     ramp: int = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stargan.contracts import Batch, Draw, Feed
-from stargan.errors import Plain
+from stargan.errors import Plain, UserError
 from stargan.labels.targets import Permuted
 from stargan.losses.domain import domain_loss
 from stargan.losses.gradient_penalty import (
@@ -26,6 +26,12 @@ from stargan.methods.base import Translation, score_terms
 from stargan.methods.gan import GAN
 from stargan.methods.phases import Shared, Terms
 
+ORDERS = ("official", "turns")
+"""How the steps of several data sets follow each other. ``official``: as in the published code, a
+step of D on each data set is one iteration, and in every ``n_critic``-th one G steps on each, too:
+of two DDDDDDDDDGDG. ``turns``: G steps after every ``n_critic`` steps of D, whichever data set it
+is: DDDDDG, of each data set in turn. With one data set the two are the same."""
+
 
 class StarGAN(GAN, Translation):
     """The paper's equations (1) to (8).
@@ -38,6 +44,7 @@ class StarGAN(GAN, Translation):
         lambda_r1: weight of the penalty R1 on real images, instead of lambda_gp; 0 in the paper.
         r1_every: discriminator steps between penalties R1, each weighing so much more.
         n_critic: discriminator steps per generator step.
+        order: of several data sets, see ``ORDERS``.
         generator_lr, discriminator_lr: learning rates.
         betas: of both Adams.
         ema_decay: share of the old average kept at each generator step; 0: no average (the paper).
@@ -58,6 +65,7 @@ class StarGAN(GAN, Translation):
         lambda_r1: float = 0.0,
         r1_every: int = 16,
         n_critic: int = 5,
+        order: str = "turns",
         generator_lr: float = 1e-4,
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -73,6 +81,10 @@ class StarGAN(GAN, Translation):
             ema_decay=ema_decay,
             **others,
         )
+        self.order = order
+        if order not in ORDERS:
+            raise UserError(f"method.order={order} is unknown: choose {' or '.join(ORDERS)}.")
+        self.round = len(self.labels.spaces) if order == "official" else 1
         self.lambda_cls = lambda_cls
         self.lambda_rec = lambda_rec
         self.lambda_gp = lambda_gp
@@ -87,7 +99,12 @@ class StarGAN(GAN, Translation):
     def feed(self) -> Feed:
         """Targets are a permutation of the batch's own labels; a point between real and fake."""
         draws = {"alpha": Draw()} if self.lambda_gp else {}
-        return Feed(Permuted(), draws, period=self.n_critic)
+        return Feed(Permuted(), draws, period=self.period)
+
+    @property
+    def period(self) -> int:
+        """See ``Feed``: in rounds over all data sets G sees each of them."""
+        return 1 if self.round > 1 else self.n_critic
 
     def fakes(self, batch: Batch) -> Shared:
         """The batch's images under the target labels."""

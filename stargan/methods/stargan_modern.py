@@ -81,7 +81,7 @@ class StarGANModern(StarGAN):
         }
         if self.lambda_r1:
             draws["augment/r1"] = Draw("uniform", (AUGMENT_DRAWS,))
-        return Feed(Permuted(self.one_change), draws, period=self.n_critic)
+        return Feed(Permuted(self.one_change), draws, period=self.period)
 
     def phases(self) -> tuple[Phase, ...]:
         """The classifier alone, then as every adversarial method."""

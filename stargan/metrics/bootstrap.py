@@ -36,6 +36,31 @@ class Estimate:
         """As JSON takes it: NaN, which JSON does not know, becomes None."""
         return {k: None if v != v else v for k, v in asdict(self).items()}
 
+    @property
+    def rest(self) -> Estimate:
+        """What a share leaves of the whole: of 4 % [3, 6] it is 96 % [94, 97]."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.count)
+
+    def interval(self, style: str) -> str:
+        """The interval in brackets, ``[94.1, 96.0]``; nothing where there is none.
+
+        Args:
+            style: format of a number; of ``.1%`` the sign is left to the value in front.
+        """
+        if self.low != self.low:
+            return ""
+        low, high = (f"{end:{style}}".removesuffix("%") for end in (self.low, self.high))
+        return f"[{low}, {high}]"
+
+    def shown(self, style: str, between: str = " ") -> str:
+        """The figure with its interval, ``95.2% [94.1, 96.0]``.
+
+        Args:
+            style: format of a number.
+            between: figure and interval; a line break makes two lines of a table's cell.
+        """
+        return f"{self.value:{style}}{between}{self.interval(style)}".rstrip()
+
 
 def mean_interval(
     values: Tensor | Sequence[float],

@@ -27,11 +27,18 @@ UNITS = 1024
 """Maps of the added convolution: table 1's networks all have as many."""
 
 
-def added(*widths: int) -> nn.Sequential:
-    """3x3 convolutions with ReLU from the first width to the last."""
+def added(*widths: int, groups: int = 1) -> nn.Sequential:
+    """3x3 convolutions with ReLU from the first width to the last.
+
+    Args:
+        groups: of each of them. The paper speaks of none; the authors' files
+            (github.com/zhoubolei/CAM, ``CAM_conv`` of their GoogLeNet and VGG) have 2.
+    """
+    if groups not in (1, 2):
+        raise UserError(f"groups={groups} of the added convolutions is impossible: 1 or 2.")
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(before, after, 3, padding=1, groups=groups), nn.ReLU(inplace=True)]
     made = nn.Sequential(*layers)
     _he(made)
     return made
@@ -44,12 +51,17 @@ class AlexNetGAP(GAPClassifier):
         label_size: number of logits.
         image_size: side of the images or (height, width), at least 48.
         dropout: of the pooled maps in training.
+        groups: see ``added``.
     """
 
     extra: tuple[int, ...] = ()
 
     def __init__(
-        self, label_size: int, image_size: int | Sequence[int] = 224, dropout: float = 0.5
+        self,
+        label_size: int,
+        image_size: int | Sequence[int] = 224,
+        dropout: float = 0.5,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         check_image_size(image_size, 1, 48, "AlexNet")
@@ -58,7 +70,7 @@ class AlexNetGAP(GAPClassifier):
         self.trunk = nn.Sequential()
         self.trunk.add_module("scale", AsImageNet())
         self.trunk.add_module("features", features)
-        self.trunk.add_module("added", added(256, *self.extra, UNITS))
+        self.trunk.add_module("added", added(256, *self.extra, UNITS, groups=groups))
         self.end(UNITS, label_size, dropout)
 
 
@@ -72,6 +84,50 @@ class AlexNetStarGAP(AlexNetGAP):
     extra = (512, 512)
 
 
+class AlexNetPlusCAM(GAPClassifier):
+    """The authors' published AlexNet, ``deploy_alexnetplusCAM_imagenet.prototxt`` of their code.
+
+    Not the paper's words, which have 13x13 maps and 1,024 units: conv5 has 384 maps, a pooling of
+    stride 1 follows, then two convolutions of 512, all of them but conv1 and conv3 in two groups,
+    responses are normalised after conv1 and conv2, and the maps are 11x11 at 227 pixels.
+
+    Args:
+        label_size: number of logits.
+        image_size: side of the images or (height, width), at least 55.
+        dropout: of the pooled maps in training.
+    """
+
+    def __init__(
+        self, label_size: int, image_size: int | Sequence[int] = 227, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        # Below that nothing is left by the poolings.
+        check_image_size(image_size, 1, 55, "AlexNet")
+
+        def pool(stride: int) -> nn.Module:
+            return nn.MaxPool2d(3, stride, ceil_mode=True)
+
+        def relu() -> nn.Module:
+            return nn.ReLU(inplace=True)
+
+        def normalised() -> nn.Module:
+            return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+
+        features = nn.Sequential(
+            *(nn.Conv2d(3, 96, 11, 4), relu(), pool(2), normalised()),
+            *(nn.Conv2d(96, 256, 5, padding=2, groups=2), relu(), pool(2), normalised()),
+            *(nn.Conv2d(256, 384, 3, padding=1), relu()),
+            *(nn.Conv2d(384, 384, 3, padding=1, groups=2), relu()),
+            *(nn.Conv2d(384, 384, 3, padding=1, groups=2), relu(), pool(1)),
+        )
+        _he(features)
+        self.trunk = nn.Sequential()
+        self.trunk.add_module("scale", AsImageNet())
+        self.trunk.add_module("features", features)
+        self.trunk.add_module("added", added(384, 512, 512, groups=2))
+        self.end(512, label_size, dropout)
+
+
 class VGGnetGAP(GAPClassifier):
     """VGG-16 without what comes after conv5-3: 14x14 maps at 224 pixels.
 
@@ -82,6 +138,7 @@ class VGGnetGAP(GAPClassifier):
         batch_norm: torchvision's variant with batch norm, which learns from scratch where the
             published network needs pretrained weights.
         dropout: of the pooled maps in training.
+        groups: see ``added``.
     """
 
     def __init__(
@@ -91,6 +148,7 @@ class VGGnetGAP(GAPClassifier):
         width: float = 1.0,
         batch_norm: bool = True,
         dropout: float = 0.5,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         check_image_size(image_size, 1, 32, "VGGnet")
@@ -102,7 +160,7 @@ class VGGnetGAP(GAPClassifier):
         self.trunk = nn.Sequential()
         self.trunk.add_module("scale", AsImageNet())
         self.trunk.add_module("features", features)
-        self.trunk.add_module("added", added(round(512 * width), UNITS))
+        self.trunk.add_module("added", added(round(512 * width), UNITS, groups=groups))
         self.end(UNITS, label_size, dropout)
 
 
@@ -113,6 +171,7 @@ class GoogLeNetGAP(GAPClassifier):
         label_size: number of logits.
         image_size: side of the images or (height, width), at least 32.
         dropout: of the pooled maps in training; the authors' GoogLeNet-GAP has none.
+        groups: see ``added``.
     """
 
     LAYERS = (
@@ -121,7 +180,11 @@ class GoogLeNetGAP(GAPClassifier):
     )
 
     def __init__(
-        self, label_size: int, image_size: int | Sequence[int] = 224, dropout: float = 0.0
+        self,
+        label_size: int,
+        image_size: int | Sequence[int] = 224,
+        dropout: float = 0.0,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         check_image_size(image_size, 1, 32, "GoogLeNet")
@@ -131,7 +194,7 @@ class GoogLeNetGAP(GAPClassifier):
         for name in self.LAYERS:
             self.trunk.add_module(name, getattr(whole, name))
         _he(self.trunk)
-        self.trunk.add_module("added", added(832, UNITS))
+        self.trunk.add_module("added", added(832, UNITS, groups=groups))
         self.end(UNITS, label_size, dropout)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from stargan.errors import Plain
 from stargan.evaluation.figures import FIGURES, SetFigures
 from stargan.evaluation.held_out import TestSet, wanted
-from stargan.evaluation.masks import Masked, MaskRow
+from stargan.evaluation.masks import MaskCheck
 from stargan.evaluation.measure import Records
 from stargan.evaluation.printed import ERROR, PARAMETERS, PREFERENCE, REAL_ERROR
 from stargan.evaluation.runs import Effort
@@ -22,11 +22,14 @@ from stargan.evaluation.suite import Entrant
 from stargan.evaluation.votes import RULE, Tally, Votes
 from stargan.metrics.bootstrap import Estimate
 from stargan.progress import duration
+from stargan.reports.evaluation import WEAK_JUDGE, fails
+from stargan.reports.masks import mask_section
 from stargan.reports.page import Page, Picture
 from stargan.writing import write_whole
 
 PRINTED = "printed"
 """What stands beside a figure of the paper, whatever it is compared with."""
+BRACKETS = "In brackets 95 % intervals; ± the standard deviation over the seeds."
 FIGURE_KEYS = ("error", "kept", "fid", "identity", "outside")
 
 
@@ -73,7 +76,7 @@ class Gallery:
         chosen = torch.randperm(len(rows), generator=draws)[:count]
         listed = rows[chosen].tolist()
         columns = [name for name, _ in cls.targets(test, label[chosen], rows[chosen])]
-        names = [test.space.describe(one) or "no label" for one in label[chosen]]
+        names = [test.space.describe(one) for one in label[chosen]]
         return cls(columns, listed, test.images(listed), names)
 
     def add(self, title: str, made: list[list[Tensor | None]]) -> None:
@@ -147,7 +150,7 @@ class Beside:
         errors: a row per model: its title and the judge's error for each label.
         count: of images behind them.
         joint: title of the joint model.
-        masked, masks: pictures and figures under the right and the wrong mask.
+        check: of the mask vector.
     """
 
     faces: str
@@ -158,18 +161,33 @@ class Beside:
     errors: list[list[str]]
     count: int
     joint: str
-    masked: list[Masked]
-    masks: list[MaskRow]
+    check: MaskCheck
 
 
 @dataclass
 class Found:
-    """Everything that was found."""
+    """Everything that was found.
+
+    Attributes:
+        facts: name to words.
+        results: one per data set.
+        beside: see there; None: the suite has no such pair.
+        study: what people said; None: nobody was asked.
+        output: the folder of the comparison, from which the report names folders.
+    """
 
     facts: dict[str, str]
     results: list[DataResult]
     beside: Beside | None
     study: Tally | None
+    output: Path
+
+    def place(self, folder: Path) -> str:
+        """A folder as the report names it, which may be passed on: from the comparison's own."""
+        try:
+            return folder.relative_to(self.output).as_posix()
+        except ValueError:
+            return folder.name
 
 
 def write_comparison(folder: Path, found: Found) -> None:
@@ -206,7 +224,7 @@ def to_plain(found: Found) -> Plain:
                         "method": one.entrant.method,
                         "title": one.entrant.title,
                         "seed": one.entrant.seed,
-                        "runs": [str(run.folder) for run in one.entrant.runs],
+                        "runs": [found.place(run.folder) for run in one.entrant.runs],
                         "parameters": one.effort.parameters,
                         "models": one.effort.models,
                         "minutes": one.effort.seconds / 60,
@@ -221,16 +239,7 @@ def to_plain(found: Found) -> Plain:
             for result in found.results
         ],
         "study": None if found.study is None else found.study.to_plain(),
-        "masks": []
-        if found.beside is None
-        else [
-            {
-                "label": row.label,
-                "read": [e.to_plain() for e in row.read],
-                "others_changed": [e.to_plain() for e in row.changed],
-            }
-            for row in found.beside.masks
-        ],
+        "masks": [] if found.beside is None else found.beside.check.to_plain()["rows"],
         "printed": {
             "error": ERROR, "real_error": REAL_ERROR, "parameters": PARAMETERS,
             "preference": PREFERENCE,
@@ -239,8 +248,12 @@ def to_plain(found: Found) -> Plain:
 
 
 def comparison_page(found: Found) -> Page:
-    """The report as a page."""
-    page = Page(f"Comparison: {found.facts['suite']}", contents=True)
+    """The report as a page: what is wrong first, then the paper's tables, pictures, all figures."""
+    page = Page(f"Comparison: {found.facts['suite']}")
+    for words in warnings(found):
+        page.warning(words)
+    for words in notes(found):
+        page.text(words)
     page.items(found.facts)
     page.text(
         f"Columns called *{PRINTED}* are what the StarGAN paper prints (Choi et al., CVPR 2018), "
@@ -253,17 +266,53 @@ def comparison_page(found: Found) -> Page:
         if result.votes and not result.classes:
             _preference(page, result, found.study)
     for result in found.results:
-        _curves(page, result)
         _gallery(page, result)
+        _curves(page, result)
     if found.beside is not None:
         _beside(page, found.beside)
-        _masks(page, found.beside)
+        mask_section(page, found.beside.check, found.beside.joint)
     for result in found.results:
         if result.votes and result.classes:
             _preference(page, result, None)
         _labels(page, result)
     _costs(page, found)
     return page
+
+
+def warnings(found: Found) -> list[str]:
+    """What is wrong with a method or with what is said of all, the worst first."""
+    failed: list[tuple[float, str]] = []
+    weak = []
+    for result in found.results:
+        name = f"**{result.name}.** " if len(found.results) > 1 else ""
+        for one in result.judged:
+            if one.sets and fails(one.sets[0]):
+                seed = (
+                    f", seed {one.entrant.seed}" if len(result.methods) < len(result.judged) else ""
+                )
+                right = one.sets[0].overall.figures["error"].rest
+                words = (
+                    f"{name}**{one.entrant.title}**{seed} does not work: the judge reads what was "
+                    f"wanted on only {right.shown('.1%')} of its translations."
+                )
+                failed.append((right.value, words))
+        real = _overall(result.judged[:1], "real_error", "all images")[0]
+        if real is not None and real.value > WEAK_JUDGE:
+            weak.append(
+                f"{name}The judge is weak: it errs on {real.shown('.1%')} of real images, so "
+                "errors of translations of that size say nothing about a method."
+            )
+    return [*(words for _, words in sorted(failed)), *weak]
+
+
+def notes(found: Found) -> list[str]:
+    """What a reader should know of the figures."""
+    said = []
+    for result in found.results:
+        name = f"**{result.name}.** " if len(found.results) > 1 else ""
+        said += [name + note for note in result.notes]
+        said += [f"{name}{one.entrant.title}: {one.note}" for one in result.judged if one.note]
+    return list(dict.fromkeys(said))
 
 
 def of_seeds(values: Sequence[Estimate | None], style: str) -> str:
@@ -275,10 +324,13 @@ def of_seeds(values: Sequence[Estimate | None], style: str) -> str:
     if len(known) > 1:
         spread = math.sqrt(sum((v.value - mean) ** 2 for v in known) / (len(known) - 1))
         return f"{mean:{style}}\n± {spread:{style}} of {len(known)}"
-    low, high = f"{known[0].low:{style}}", f"{known[0].high:{style}}"
-    if math.isnan(known[0].low):
-        return f"{mean:{style}}"
-    return f"{mean:{style}}\n{low.removesuffix('%')} to {high}"
+    return known[0].shown(style, "\n")
+
+
+def _mean(values: Sequence[Estimate | None]) -> float:
+    """Of those that are known; what nobody could do is no worse than anything."""
+    known = [v.value for v in values if v is not None and not math.isnan(v.value)]
+    return sum(known) / len(known) if known else -math.inf
 
 
 def _overall(seeds: Sequence[Judged], key: str, title: str) -> list[Estimate | None]:
@@ -325,14 +377,12 @@ def _errors(page: Page, result: DataResult) -> None:
         "Share of translations of neutral test images on which the judge does not read the wanted "
         "expression, the protocol of the paper's section 5.4; of real images the mean over the "
         "labels. Parameters: of all networks that one model trains. Minutes of training, of all "
-        f"models of a set together. Judge: {result.judge}.",
+        f"models of a set together. {BRACKETS} Judge: {result.judge}.",
     )
-    _notes(page, result)
 
 
 def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
     page.heading(f"Preference: {result.name}")
-    people = study is not None
     table = study.shares if study is not None else result.votes
     shown = [c for c in table if any(v.count for v in table[c].values())]
     titles = {m: seeds[0].entrant for m, seeds in result.methods.items()}
@@ -349,7 +399,7 @@ def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
                 known = PREFERENCE.get(entrant.paper or "", {}).get(column)
                 row.append("-" if known is None else f"{known:.1%}")
     who = (
-        f"**Votes of people**, from the study `{study.path}`."
+        f"**Votes of people**, from the study `{study.path.name}`."
         if study is not None
         else f"**Votes of the judge, not of people**: {RULE}."
     )
@@ -359,18 +409,8 @@ def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
         rows,
         f"Share of the votes for the best translation. {who} Votes: {counts}. The paper asked "
         "people about four methods; its figures for several labels at once are not repeated here. "
-        "Several labels: another hair colour and the others turned over, at once.",
+        f"Several labels: another hair colour and the others turned over, at once. {BRACKETS}",
     )
-    if not people and result.classes is False:
-        _notes(page, result)
-
-
-def _notes(page: Page, result: DataResult) -> None:
-    for note in result.notes:
-        page.text(note)
-    for one in result.judged:
-        if one.note:
-            page.text(f"{one.entrant.title}: {one.note}")
 
 
 def _curves(page: Page, result: DataResult) -> None:
@@ -426,32 +466,6 @@ def _beside(page: Page, beside: Beside) -> None:
     page.grid(rows, ["input", *beside.columns], names, tile=112)
 
 
-def _masks(page: Page, beside: Beside) -> None:
-    page.heading("The wrong mask")
-    page.text(
-        f"The paper's figure 7, of {beside.joint}: a label of {beside.labels} with its own mask, "
-        f"and with the mask of {beside.faces}. Under the wrong mask it must count as unknown: what "
-        f"changes is then what the labels of {beside.faces}, all absent, ask for; in the "
-        "paper faces grow older."
-    )
-    page.table(
-        ["label", "read, right mask", "read, wrong mask", "others changed, right", "others, wrong"],
-        [
-            [row.label, *(of_seeds([e], ".1%") for e in (*row.read, *row.changed))]
-            for row in beside.masks
-        ],
-        f"*read*: share of {beside.count} faces on which the judge reads the label; *others "
-        f"changed*: on which it reads any label of {beside.faces} otherwise than in the input.",
-    )
-    rows: list[list[Picture | None]] = []
-    names = []
-    for i, one in enumerate(beside.image):
-        rows.append([one, *(m.right[i] for m in beside.masked)])
-        rows.append([one, *(m.wrong[i] for m in beside.masked)])
-        names += [f"mask of {beside.labels}, right", f"mask of {beside.faces}, wrong"]
-    page.grid(rows, ["input", *(m.label for m in beside.masked)], names, tile=112)
-
-
 def _labels(page: Page, result: DataResult) -> None:
     """Error of each label, a row per label and a column per method; then the other figures."""
     page.heading(f"Label by label: {result.name}")
@@ -468,13 +482,15 @@ def _labels(page: Page, result: DataResult) -> None:
                     by_label.setdefault(row.name, []).append(row.figures["error"])
             tables.append(by_label)
         names = dict.fromkeys(n for table in tables for n in table if n != "all")
+        worst = sorted(names, key=lambda n: -_mean([e for t in tables for e in t.get(n, [])]))
         page.table(
             [f"error, from {title}", *titles],
             [
                 [n, *(of_seeds(table.get(n, []), ".1%") for table in tables)]
-                for n in [*names, "all"]
+                for n in ["all", *worst]
             ],
-            f"Judge: {result.judge}. The row all leaves out what was asked for at once.",
+            "Below the row all, which leaves out what was asked for at once, the worst first. "
+            f"{BRACKETS} Judge: {result.judge}.",
         )
     present = [
         k for k in FIGURE_KEYS
@@ -508,7 +524,7 @@ def _costs(page: Page, found: Found) -> None:
                     f"{effort.parameters:,}",
                     f"{effort.steps:,}",
                     duration(effort.seconds),
-                    f"`{where if effort.models == 1 else where.parent}`",
+                    f"`{found.place(where if effort.models == 1 else where.parent)}`",
                 ]
             )
     page.table(

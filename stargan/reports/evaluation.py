@@ -20,7 +20,9 @@ from stargan.evaluation.figures import (
     Row,
     SetFigures,
 )
+from stargan.evaluation.masks import MaskCheck
 from stargan.metrics.bootstrap import Estimate
+from stargan.reports.masks import mask_section
 from stargan.reports.page import Page, Picture
 from stargan.writing import write_whole
 
@@ -29,6 +31,7 @@ LOOKS = ("fid", "kid", "ndb", "jsd", "diversity")
 KEEPS = ("identity", "change", "outside", "inside", "truth")
 CYCLE = ("l1", "psnr", "ssim")
 COMPARED = ("error", "kept", "fid", "kid", "is", "identity", "outside", "l1")
+MORE_IS_BETTER = ("kept", "diversity", "psnr", "ssim")
 WEAK_JUDGE = 0.1
 """A judge that errs on more real images than this is said to be weak."""
 
@@ -62,6 +65,7 @@ class SourceResult:
         sets: the figures.
         notes: what the reader should know.
         pictures: tables of pictures.
+        failures: why the figures are of no use, whatever they are.
     """
 
     name: str
@@ -73,6 +77,7 @@ class SourceResult:
     sets: list[SetFigures]
     notes: list[str]
     pictures: list[Pictures] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def to_plain(self) -> Plain:
         """For report.json."""
@@ -84,7 +89,7 @@ class SourceResult:
             "judge": self.judge,
             "features": self.features,
             "identity": self.distance,
-            "notes": self.notes,
+            "notes": [*self.failures, *self.notes],
             "sets": [s.to_plain() for s in self.sets],
         }
 
@@ -95,25 +100,28 @@ class ModelResult:
 
     Attributes:
         name: short, unlike the others'.
-        file: where it is.
+        weights: the beginning of its file's digest; no path, as reports are passed on.
         training: where it comes from.
         datasets: one per data set.
         terms: rows of its run's metrics.csv; empty where there is none.
+        masks: checks of the mask vector.
     """
 
     name: str
-    file: str
+    weights: str
     training: Plain
     datasets: list[SourceResult]
     terms: list[dict[str, float]] = field(default_factory=list)
+    masks: list[MaskCheck] = field(default_factory=list)
 
     def to_plain(self) -> Plain:
         """For report.json."""
         return {
             "model": self.name,
-            "file": self.file,
+            "weights": self.weights,
             "training": self.training,
             "data": [s.to_plain() for s in self.datasets],
+            "masks": [check.to_plain() for check in self.masks],
         }
 
 
@@ -135,9 +143,20 @@ def write_evaluation(
 
 
 def evaluation_page(results: Sequence[ModelResult], facts: Mapping[str, str]) -> Page:
-    """The report as a page."""
+    """The report as a page: what is wrong first, then the verdicts, then all figures."""
     names = ", ".join(r.name for r in results)
     page = Page(f"Evaluation of {names}")
+    found = [
+        (title_of(results, result, dataset), dataset)
+        for result in results
+        for dataset in result.datasets
+    ]
+    for title, dataset in found:
+        for words in warnings(dataset):
+            page.warning(words if len(found) == 1 else f"**{title}.** {words}")
+    for title, dataset in found:
+        words = verdict(dataset.sets[0])
+        page.text(words if len(found) == 1 else f"**{title}.** {words}")
     page.items(facts)
     if len(results) > 1:
         page.heading("Side by side")
@@ -146,8 +165,9 @@ def evaluation_page(results: Sequence[ModelResult], facts: Mapping[str, str]) ->
                 _compare(page, results, i, k, f"{dataset.name}, from {figures.title}")
     for result in results:
         for dataset in result.datasets:
-            title = dataset.name if len(results) == 1 else f"{result.name}: {dataset.name}"
-            _source(page, dataset, title)
+            _source(page, dataset, title_of(results, result, dataset))
+        for check in result.masks:
+            mask_section(page, check, result.name)
         if result.terms:
             page.heading("Training" if len(results) == 1 else f"Training of {result.name}")
             page.text("The terms that the run logged, by discriminator step.")
@@ -155,13 +175,18 @@ def evaluation_page(results: Sequence[ModelResult], facts: Mapping[str, str]) ->
     return page
 
 
+def title_of(results: Sequence[ModelResult], result: ModelResult, dataset: SourceResult) -> str:
+    """What a model's part on one data set is headed by."""
+    return dataset.name if len(results) == 1 else f"{result.name}: {dataset.name}"
+
+
 def verdict(figures: SetFigures) -> str:
     """The figures of all translations in one or two sentences."""
     found = figures.overall.figures
-    error, real = found["error"], found.get("real_error")
+    read, real = found["error"].rest, found.get("real_error")
     words = (
-        f"From {figures.title}, {error.count:,} translations: the judge reads the wanted label on "
-        f"**{1 - error.value:.1%}**"
+        f"From {figures.title}, {read.count:,} translations: the judge reads the wanted label on "
+        f"**{read.value:.1%}** {read.interval('.1%')}".rstrip()
     )
     if real is not None:
         words += f" (of real images {1 - real.value:.1%}, labels weighted as the translations)"
@@ -178,9 +203,17 @@ def verdict(figures: SetFigures) -> str:
 
 
 def warnings(dataset: SourceResult) -> list[str]:
-    """What is wrong with the figures, or with the model, in words."""
-    said = list(dataset.notes)
+    """What is wrong with the model or with its figures, in words, the worst first."""
+    said = list(dataset.failures)
     figures = dataset.sets[0]
+    if figures.overall.figures["change"].value < 0.002:
+        said.append("The translations are almost the input: the label has next to no effect.")
+    elif fails(figures):
+        said.append("On most translations the wanted label is not read: the model does not work.")
+    diversity = figures.overall.figures.get("diversity")
+    usual = figures.overall.figures.get("real_diversity")
+    if diversity and usual and diversity.value < 0.1 * usual.value:
+        said.append("Translations of different images look alike: the model ignores its input.")
     real = figures.overall.figures.get("real_error")
     if real is not None and real.value > WEAK_JUDGE:
         said.append(
@@ -193,6 +226,7 @@ def warnings(dataset: SourceResult) -> list[str]:
             f"(balanced accuracy {balanced:.1%}, chance {chance:.1%}): what it says of "
             f"translations to {'it' if len(names) == 1 else 'them'} says nothing about the model."
         )
+    said += dataset.notes
     few = [r.name for r in figures.rows if r.figures["error"].count < FEW]
     if few:
         said.append(
@@ -208,18 +242,10 @@ def warnings(dataset: SourceResult) -> list[str]:
             f"FID, KID and bins of {', '.join(small)} are of fewer than {FEW} images each, as "
             "so few test or training images have the label: they are uncertain."
         )
-    if figures.overall.figures["change"].value < 0.002:
-        said.append("The translations are almost the input: the label has next to no effect.")
-    elif _fails(figures):
-        said.append("On most translations the wanted label is not read: the model does not work.")
-    diversity = figures.overall.figures.get("diversity")
-    usual = figures.overall.figures.get("real_diversity")
-    if diversity and usual and diversity.value < 0.1 * usual.value:
-        said.append("Translations of different images look alike: the model ignores its input.")
     return said
 
 
-def _fails(figures: SetFigures) -> bool:
+def fails(figures: SetFigures) -> bool:
     """Whether most translations are read wrong that a judge who can read their label reads."""
     guessed = {name for names in figures.guessed for name in names}
     rows = [r.figures for r in figures.rows if r.name.removeprefix("not ") not in guessed]
@@ -236,7 +262,7 @@ def _fails(figures: SetFigures) -> bool:
 
 def figure_tables(page: Page, figures: SetFigures, dataset: SourceResult) -> None:
     """The tables of one set of figures."""
-    rows = [*figures.rows, figures.overall]
+    rows = [figures.overall, *figures.rows]
     judge = f"Judge: {dataset.judge}."
     features = f"Features: {dataset.features}; comparable only with figures of the same features, "
     features += (
@@ -260,8 +286,8 @@ def figure_tables(page: Page, figures: SetFigures, dataset: SourceResult) -> Non
         real = figures.overall.figures["real_is"]
         page.text(
             f"Inception Score of all translations together: **{score.value:.2f}** "
-            f"{_range(score, '.2f')} of {score.count:,} images; of the real test images "
-            f"{real.value:.2f} {_range(real, '.2f')} of {real.count:,}. Classes and certainty: "
+            f"{score.interval('.2f')} of {score.count:,} images; of the real test images "
+            f"{real.value:.2f} {real.interval('.2f')} of {real.count:,}. Classes and certainty: "
             f"{dataset.features}."
         )
 
@@ -269,18 +295,17 @@ def figure_tables(page: Page, figures: SetFigures, dataset: SourceResult) -> Non
 def _source(page: Page, dataset: SourceResult, title: str) -> None:
     height, width = dataset.size
     page.heading(title)
-    page.text(verdict(dataset.sets[0]))
-    for words in warnings(dataset):
-        page.warning(words)
     page.text(
         f"{dataset.counts[0]:,} test images, {dataset.counts[1]:,} training images to compare "
-        f"with, {height} x {width} pixels. Below each figure its 95 % interval: bootstrap over "
-        "images, for FID, KID, diversity and Inception Score a jackknife. *real*: the same figure "
-        "of real test images."
+        f"with, {height} x {width} pixels. In brackets below each figure its 95 % interval: "
+        "bootstrap over images, for FID, KID, diversity and Inception Score a jackknife. *real*: "
+        "the same figure of real test images. The worst rows of a table stand first, below the row "
+        "all."
     )
-    random = [p for p in dataset.pictures if p.heading.startswith("Random")]
-    for pictures in random:
-        _pictures(page, pictures)
+    last = [p for p in dataset.pictures if p.heading.startswith("Best")]
+    for pictures in dataset.pictures:
+        if pictures not in last:
+            _pictures(page, pictures)
     for figures in dataset.sets:
         if len(dataset.sets) > 1:
             page.heading(f"{title}, from {figures.title}")
@@ -291,9 +316,8 @@ def _source(page: Page, dataset: SourceResult, title: str) -> None:
             page.heading("What the judge reads", 3)
         for readings in figures.confusions:
             _confusion(page, readings, dataset.judge)
-    for pictures in dataset.pictures:
-        if pictures not in random:
-            _pictures(page, pictures)
+    for pictures in last:
+        _pictures(page, pictures)
 
 
 def _pictures(page: Page, pictures: Pictures) -> None:
@@ -302,10 +326,14 @@ def _pictures(page: Page, pictures: Pictures) -> None:
 
 
 def _table(page: Page, title: str, rows: Sequence[Row], keys: Sequence[str], words: str) -> None:
-    """The figures of these keys that any row has, each real one beside its own."""
+    """The figures of these keys that any row has, each real one beside its own.
+
+    The row all stands first, then the worst by the first figure.
+    """
     present = [k for k in keys if any(k in row.figures for row in rows)]
     if not present:
         return
+    rows = sorted(rows, key=lambda row: (row.name != "all", _badness(row, present[0])))
     page.heading(title, 3)
     columns = ["label"]
     cells: list[list[str]] = [[row.name] for row in rows]
@@ -336,17 +364,18 @@ def _table(page: Page, title: str, rows: Sequence[Row], keys: Sequence[str], wor
     page.table(columns, cells, f"{meanings[0]}{meanings[1:]}. {words}".strip())
 
 
+def _badness(row: Row, key: str) -> float:
+    """Sorts the worst first, what was not measured last."""
+    found = row.figures.get(key)
+    if found is None or math.isnan(found.value):
+        return math.inf
+    return found.value if key in MORE_IS_BETTER else -found.value
+
+
 def _shown(value: Estimate | None, style: str) -> str:
     if value is None or math.isnan(value.value):
         return "too few images" if value is not None and 0 < value.count < FEW else "-"
-    return f"{value.value:{style}}\n{_range(value, style)}".rstrip("\n")
-
-
-def _range(value: Estimate, style: str) -> str:
-    if math.isnan(value.low):
-        return ""
-    low, high = f"{value.low:{style}}", f"{value.high:{style}}"
-    return f"{low.removesuffix('%')} to {high}"
+    return value.shown(style, "\n")
 
 
 def _confusion(page: Page, readings: Readings, judge: str) -> None:

@@ -1,7 +1,8 @@
 """A report as one HTML file, and the same words and tables as Markdown.
 
 The file links to nothing: pictures, curves and style are inside. It follows the reader's light or
-dark mode and reads on a phone: wide tables and picture grids scroll inside their own frame.
+dark mode, uses the width that there is, and reads on a phone: wide tables and picture grids scroll
+inside their own frame. Its headings are listed at the side, on narrow screens above.
 
 ::
 
@@ -36,6 +37,7 @@ Picture = Image.Image | Tensor
 _COLOURS = 6  # curves of one plot that can be told apart: --c0 ... --c5 in the style
 _POINTS = 400  # more points of a curve than this are means of neighbours
 _SENTENCE = 32  # more characters than a figure with its interval
+_SHORT, _FEW = 6, 2  # rows of so few pictures, and so many of them in each half at least
 _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 34
 
@@ -46,25 +48,23 @@ class Page:
     Args:
         title: heading of the page.
         subtitle: a line under it.
-        contents: a wide page with a list of its headings at the side.
+        refresh: seconds after which a browser reads the file again; None: never.
     """
 
-    def __init__(self, title: str, subtitle: str = "", contents: bool = False) -> None:
+    def __init__(self, title: str, subtitle: str = "", refresh: int | None = None) -> None:
         self.title = title
         self.subtitle = subtitle
-        self.contents = contents
-        self._headings: list[str] = []
+        self.refresh = refresh
+        self._headings: list[tuple[int, str]] = []
         self._html: list[str] = []
         self._markdown: list[str] = []
         self._plots = False
 
     def heading(self, text: str, level: int = 2) -> None:
-        """A heading of level 2 or 3."""
-        mark = ""
-        if level == 2:
-            self._headings.append(text)
-            mark = f' id="part{len(self._headings)}"'
-        self._put(f"<h{level}{mark}>{_inline(text)}</h{level}>", f"{'#' * level} {text}")
+        """A heading of level 2 or 3, which the contents list."""
+        self._headings.append((level, text))
+        mark = f'id="part{len(self._headings)}"'
+        self._put(f"<h{level} {mark}>{_inline(text)}</h{level}>", f"{'#' * level} {text}")
 
     def text(self, text: str) -> None:
         """A paragraph; ``**bold**``, ``*emphasis*`` and `` `code` `` as in Markdown."""
@@ -154,7 +154,7 @@ class Page:
         caption: str = "",
         tile: int = 128,
     ) -> None:
-        """Pictures in rows and columns.
+        """Pictures in rows and columns; many short rows stand in two halves side by side.
 
         Args:
             rows: pictures, None for a blank.
@@ -170,21 +170,27 @@ class Page:
             raise ValueError(f"rows of another length than {len(columns)} columns")
         if names is not None and len(names) != len(rows):
             raise ValueError(f"{len(names)} names for {len(rows)} rows")
-        head = "".join(f"<th>{_inline(c)}</th>" for c in columns)
-        body = ""
+        # Names of labels break at their underscores rather than anywhere.
+        heads = [_inline(c).replace("_", "_<wbr>") for c in columns]
+        head = "".join(f"<th>{c}</th>" for c in heads)
+        body = []
         for i, row in enumerate(rows):
             shown = ["" if t is None else _img(t, c) for t, c in zip(row, columns, strict=True)]
             cells = "".join(f"<td>{img}</td>" for img in shown)
-            body += f"<tr>{cells}</tr>"
+            said = ""
             if names is not None and names[i]:
-                body += f'<tr><td class="name" colspan="{len(columns)}">{_cell(names[i])}</td></tr>'
-        words = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
-        self._put(
-            f'<figure><div class="wide"><table class="grid" '
-            f'style="--tile:{tile}px;--columns:{len(columns)}">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{words}</figure>",
-            "",
+                said = f'<tr><td class="name" colspan="{len(columns)}">{_cell(names[i])}</td></tr>'
+            body.append(f"<tr>{cells}</tr>{said}")
+        halves = 2 if len(columns) <= _SHORT and len(rows) >= 2 * _FEW else 1
+        each = -(-len(rows) // halves) or 1
+        tables = "".join(
+            f'<div class="wide"><table class="grid"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(body[i : i + each])}</tbody></table></div>"
+            for i in range(0, len(rows), each)
         )
+        words = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
+        sizes = f"--tile:{tile}px;--columns:{len(columns)}"
+        self._put(f'<figure><div class="sheets" style="{sizes}">{tables}</div>{words}</figure>', "")
 
     def save(self, path: str | Path) -> None:
         """Write the HTML file, whole or not at all.
@@ -194,15 +200,16 @@ class Page:
         """
         under = f'<p class="subtitle">{_inline(self.subtitle)}</p>' if self.subtitle else ""
         listed = "".join(
-            f'<a href="#part{i}">{_inline(text)}</a>' for i, text in enumerate(self._headings, 1)
+            f'<a class="level{level}" href="#part{i}">{_inline(text)}</a>'
+            for i, (level, text) in enumerate(self._headings, 1)
         )
-        kind = ' class="broad"' if self.contents else ""
-        nav = f"<nav>{listed}</nav>" if self.contents else ""
+        nav = f'<nav aria-label="Contents">{listed}</nav>' if listed else ""
+        again = f'<meta http-equiv="refresh" content="{self.refresh}">' if self.refresh else ""
         text = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">{again}'
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head>\n<body>{nav}"
-            f"<main{kind}><h1>{_inline(self.title)}</h1>{under}\n"
+            f"<main><h1>{_inline(self.title)}</h1>{under}\n"
             + "\n".join(self._html)
             + "\n</main></body>"
             "</html>\n"
@@ -386,18 +393,19 @@ _STYLE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:20px 16px 64px}
+main{max-width:1920px;min-width:0;padding:20px 16px 64px}
 h1{font-size:1.7rem;line-height:1.2;margin:8px 0}
 h2{font-size:1.25rem;margin:40px 0 8px;padding-top:12px;border-top:1px solid var(--rule)}
-h3{font-size:1.05rem;margin:24px 0 6px}
-p{margin:8px 0;max-width:46em}.subtitle{color:var(--soft)}
+h3{font-size:1.05rem;margin:24px 0 6px}h2,h3{scroll-margin-top:8px}
+p{margin:8px 0;max-width:52em}.subtitle{color:var(--soft)}
 code{font:.9em ui-monospace,Menlo,Consolas,monospace;background:var(--wash);padding:1px 4px;
 border-radius:4px;overflow-wrap:anywhere}
-.warning{background:var(--warn);color:var(--warnink);padding:10px 14px;border-radius:8px}
+.warning{background:var(--warn);color:var(--warnink);padding:10px 14px;border-radius:8px;
+max-width:60em}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:12px 0}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 figure{margin:14px 0}
-figcaption{color:var(--soft);font-size:.86rem;margin-top:6px;max-width:60em}
+figcaption{color:var(--soft);font-size:.86rem;margin-top:6px;max-width:72em}
 .wide{overflow-x:auto;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:6px 10px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap;
@@ -408,8 +416,10 @@ th:first-child{text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper)}
 td.words{white-space:normal;text-align:left;min-width:14rem}
 small{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
-table.grid{font-size:.82rem;table-layout:fixed;width:calc(var(--columns)*var(--tile));
-min-width:calc(var(--columns)*68px);max-width:100%}
+.sheets{display:grid;gap:0 28px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,calc(var(--columns)*.78*var(--tile))),1fr))}
+table.grid{font-size:.82rem;table-layout:fixed;width:calc(var(--columns)*var(--tile)*1.25);
+min-width:calc(var(--columns)*76px);max-width:100%}
 table.grid th,table.grid td{border:0;padding:2px;text-align:center;white-space:normal;
 position:static;overflow-wrap:break-word;hyphens:auto}
 table.grid img{display:block;width:100%;height:auto;border-radius:3px}
@@ -429,15 +439,18 @@ svg .end{text-anchor:end}svg .mid{text-anchor:middle}svg .word{fill:var(--ink)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.82rem}
 .legend span::before{content:"";display:inline-block;width:12px;height:3px;margin:0 5px 3px 0;
 background:currentColor}
-main.broad{max-width:1360px}
-nav{display:flex;flex-wrap:wrap;gap:4px 14px;padding:12px 16px 0;font-size:.86rem;
-max-width:1360px;margin:0 auto}
+nav{display:flex;gap:4px 16px;padding:10px 16px;font-size:.86rem;overflow-x:auto;
+white-space:nowrap;border-bottom:1px solid var(--rule)}
 nav a{color:var(--soft);text-decoration:none}nav a:hover{color:var(--ink);text-decoration:underline}
-@media(min-width:1500px){nav{position:fixed;left:20px;top:24px;width:210px;flex-direction:column;
-padding:0;margin:0}main.broad{margin-left:260px}}
+nav .level2{font-weight:600}
+@media(min-width:1100px){body{display:grid;grid-template-columns:230px minmax(0,1fr)}
+nav{position:sticky;top:0;max-height:100vh;overflow-y:auto;flex-direction:column;align-self:start;
+gap:6px;padding:28px 8px 28px 20px;white-space:normal;border:0;line-height:1.3}
+nav .level2{margin-top:6px}nav .level3{padding-left:12px}
+main{padding:20px 32px 64px}main:only-child{grid-column:1/-1}}
 @media(max-width:600px){main{padding:12px 12px 48px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
-th,td{padding:5px 8px}
+th,td{padding:5px 8px}table.grid{font-size:.74rem}
 tbody th{white-space:normal;min-width:6rem;max-width:40vw}}
-@media print{.wide{overflow:visible}}
+@media print{.wide{overflow:visible}nav{display:none}body{display:block}}
 """.strip()

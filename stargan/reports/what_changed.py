@@ -90,7 +90,7 @@ def changed_rows(
 def pictures(
     translate: Translate, test: TestSet, tools: Instruments, records: Records, number: int
 ) -> list[Pictures]:
-    """The picture tables of a report: random, worst and best cases.
+    """The picture tables of a report: worst, random and best cases.
 
     Args:
         translate: the model.
@@ -100,7 +100,7 @@ def pictures(
         number: how many random images.
     """
     judge = tools.judge if has_maps(tools.judge) else None
-    found = [_random(translate, test, records, number)]
+    found: list[Pictures] = []
     order, sure = _order(test, records)
     legend = (
         f"*difference*: mean absolute difference of the channels, black to yellow at {FULL:g} of "
@@ -125,6 +125,7 @@ def pictures(
         found.append(
             _cases(translate, test, tools, judge, records, rows, heading, f"{words}. {legend}")
         )
+    found.insert(1, _random(translate, test, records, number))
     return found
 
 
@@ -149,7 +150,7 @@ def _random(translate: Translate, test: TestSet, records: Records, number: int) 
         [column[i] for column in shown] for i in range(len(image))
     ]
     names = [
-        f"{test.test.images.name(int(i))}\n{test.space.describe(row) or 'no label'}"
+        f"{test.test.images.name(int(i))}\n{test.space.describe(row)}"
         for i, row in zip(every[chosen], label, strict=True)
     ]
     words = "Test images drawn at random, translated to every label."
@@ -207,7 +208,7 @@ def _cases(
             row.append(truth)
     read = test.space.read(fake["logits"])
     names = [
-        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(found) or 'no label'}; "
+        f"wanted: {test.wish_name(wish)}\nread: {test.space.describe(found)}; "
         f"{test.test.images.name(int(i))}"
         for wish, found, i in zip(wishes, read, fake["row"], strict=True)
     ]

@@ -19,7 +19,8 @@ from stargan.inference.names import output_names
 from stargan.judges import cam
 from stargan.judges.judge import Judge, open_judge
 from stargan.judges.localisation import HEADS, Case, Located, by_label, cells, locate_labels
-from stargan.progress import Progress
+from stargan.progress import Progress, phase
+from stargan.runs import short_names
 from stargan.writing import markdown_row, write_whole
 
 SHEET = "contact_sheet.png"
@@ -44,6 +45,8 @@ def main(config: Plain) -> None:
     size = config["batch_size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise UserError(f"batch_size={size} must be a whole number of at least 1.")
+    if not isinstance(config["relative"], bool):
+        raise UserError(f"relative={config['relative']} is neither true nor false.")
     if config["on_error"] not in ("skip", "raise"):
         raise UserError(f"on_error={config['on_error']} is unknown: choose skip or raise.")
     output = Path(config["output"]).expanduser()
@@ -95,11 +98,13 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     taken = {p.resolve() for p in files}
     if any((output / n).resolve() in taken for row in [*names, [SHEET]] for n in row):
         raise UserError(f"output={output} would overwrite an input image: choose another folder.")
+    relative = config["relative"]
     factor = max(1, math.ceil(SHOWN / min(judge.size)))
     large = (judge.size[0] * factor, judge.size[1] * factor)
     rows: list[list[Image.Image]] = []
     sides: list[str] = []
     skipped: list[str] = []
+    empty = 0
     with Progress("maps", len(files)) as progress:
         for file, outputs in zip(files, names, strict=True):
             progress.advance()
@@ -111,9 +116,10 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
                 skipped.append(file.name)
                 continue
             pixels = imaging.to_tensor(imaging.frame(photo, judge.size, judge.crops.values()))[None]
-            maps = cam.enlarge(cam.label_maps(judge, pixels, relative=True)[0], large).cpu()
+            maps = cam.enlarge(cam.label_maps(judge, pixels, relative)[0], large).cpu()
             picture = imaging.frame(photo, large, judge.crops.values())
             row = [cam.overlay(picture, cam.normalise(maps[i])) for i in labels]
+            empty += sum(bool(maps[i].max() <= 0) for i in labels)
             for name, image in zip(outputs, row, strict=True):
                 imaging.save_png(image, output / name)
             if len(rows) < SHEET_ROWS:
@@ -129,6 +135,10 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     print(f"wrote {done * len(labels)} maps of {done} images to {output}")
     first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
     print(f"wrote {output / SHEET}{first}")
+    if empty:
+        of_classes = any(space.categorical for space in judge.labels.spaces) and not relative
+        hint = "; of classes relative=true shows what tells them apart" if of_classes else ""
+        print(f"{empty} maps have nothing that speaks for their label and no colour{hint}")
     if skipped:
         shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         print(f"skipped {len(skipped)} unreadable: {shown}", file=sys.stderr)
@@ -136,11 +146,10 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
 
 def read_words(judge: Judge, pixels: torch.Tensor) -> str:
     """The labels that a judge reads off one image ``(1, 3, H, W)``, of all its spaces."""
-    read = [
+    return ", ".join(
         space.describe(judge.read(pixels, i)[0].cpu())
         for i, space in enumerate(judge.labels.spaces)
-    ]
-    return ", ".join(words for words in read if words) or "none of its labels"
+    )
 
 
 def measure(judge: Judge, config: Plain, output: Path) -> None:
@@ -148,12 +157,20 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
     share = config["threshold"]
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise UserError(f"threshold={share} must be a number from 0 to below 1.")
+    relative = config["relative"]
+    maps_are = (
+        "Of classes the mean map of all is taken away (relative=true), which the paper does not do."
+        if relative
+        else "Maps are the paper's own."
+    )
     data = evaluation_data(config["data"], judge)
+    (name,) = short_names([config["model"]])
     lines = [
         "# Localisation by class activation maps",
         "",
-        f"Judge: {config['model']}, {type(judge.network).__name__}. Compared are boxes: that of "
-        f"the largest connected part of a map above {share:.0%} of its maximum with the true one "
+        f"Judge: {name}, {type(judge.network).__name__}. {maps_are} Compared are "
+        f"boxes: that of the largest connected part of a map above {share:.0%} of its maximum with "
+        "the true one "
         "(where a region is known by its pixels, the smallest around it, or around one of its "
         "parts where it has several). *loc. error*: the class is wrong or the boxes' intersection "
         "over union (IoU) is below 0.5; of several true boxes the one that fits best counts. *peak "
@@ -169,17 +186,20 @@ def measure(judge: Judge, config: Plain, output: Path) -> None:
             print(f"{name}: left out, data.{name}.regions is not given")
     for name, prepared in (known or data.test).items():
         with Progress(f"maps of {name}", len(prepared)) as progress:
-            located = locate_labels(judge, data, name, share, config["batch_size"], progress.reach)
+            size = config["batch_size"]
+            located = locate_labels(judge, data, name, share, size, progress.reach, relative)
         cases, about = located.cases, prepared.about_regions()
         if not cases:
             raise UserError(
                 f"no test image of '{name}' has a label with a region, which are {about}: name "
                 "test images and labels that they have."
             )
-        rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
+        with phase(f"figures and intervals of {name}"):
+            rows = [cells(row) for row in by_label(cases, prepared.images.space.names)]
         notes = left_out(located, len(prepared))
         picture = output / f"localisation_{name}.png"
-        imaging.save_png(examples(judge, data, name, cases, share), picture)
+        with phase(f"pictures of {name}"):
+            imaging.save_png(examples(judge, data, name, cases, share, relative), picture)
         region = f"The region of a label is {about}."
         lines += ["", f"## {name}", "", " ".join([region, *notes]), "", *table(rows)]
         lines += ["", f"![{name}]({picture.name})"]
@@ -226,7 +246,7 @@ def chosen_images(cases: list[Case]) -> list[int]:
 
 
 def examples(
-    judge: Judge, data: DataModule, name: str, cases: list[Case], share: float
+    judge: Judge, data: DataModule, name: str, cases: list[Case], share: float, relative: bool
 ) -> Image.Image:
     """Images with the map of each label that they have; found box red, true boxes green."""
     number = list(data.test).index(name)
@@ -241,7 +261,7 @@ def examples(
         assert array is not None
         small = Image.fromarray(array)
         picture = small.resize(large[::-1], Image.Resampling.LANCZOS)
-        maps = cam.label_maps(judge, imaging.to_tensor(small)[None], relative=True)[0]
+        maps = cam.label_maps(judge, imaging.to_tensor(small)[None], relative)[0]
         row = [picture]
         for case in (c for c in cases if c.index == index):
             i = space.index(case.label)

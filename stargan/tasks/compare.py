@@ -17,7 +17,7 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation import runs, votes
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
-from stargan.evaluation.masks import mask_figures, with_masks
+from stargan.evaluation.masks import PICTURED, check_masks
 from stargan.evaluation.measure import Instruments, Records, judge_instruments, rounded
 from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
@@ -26,13 +26,13 @@ from stargan.export import Model, find_device
 from stargan.judges.judge import Judge, open_judge
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import mean_interval
+from stargan.progress import phase, plain_console
 from stargan.reports.comparison import Beside, DataResult, Found, Gallery, Judged, write_comparison
 from stargan.reports.what_changed import try_all
+from stargan.runs import short_names
 from stargan.training.run import build_data
 
 EVALUATION = "evaluation"
-PICTURED = 128
-"""Of so many faces the side by side comparison and the check of the masks take their figures."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ def main(config: Plain) -> Found | None:
         UserError: anything in it that cannot be.
     """
     check(config)
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     output = Path(config["output"]).expanduser()
     trust = tuple(config["trust"] or ())
     rooms = open_rooms(config)
@@ -87,7 +87,7 @@ def main(config: Plain) -> Found | None:
         judge = open_judge(config["judge"], device, trust)
         for room in rooms.values():
             judge.match(room.space, f"the judge {config['judge']}", "the data set")
-            room.judge = (judge, str(config["judge"]))
+            room.judge = (judge, short_names([config["judge"]])[0])
     for training in comparison.trainings:
         composed(training)  # What is wrong with a later run is said before the first.
     if config["plan"]:
@@ -165,7 +165,7 @@ def train_missing(comparison: Comparison, trust: Packages, console: Console) -> 
     """Train what is missing, one run after the other."""
     todo = [run for run in comparison.trainings if runs.state(run) != "finished"]
     for i, run in enumerate(todo):
-        console.rule(f"run {i + 1} of {len(todo)}: {run.folder}", align="left")
+        console.rule(f"training, run {i + 1} of {len(todo)}: {run.folder}", align="left")
         runs.train(run, trust)
 
 
@@ -204,10 +204,12 @@ def evaluate(
             )
             records.setdefault(entrant.method, []).append(one)
             lacking = left_out(test, one)
+            with phase(f"figures and intervals, {entrant.name}: {name}", console):
+                measured = figures(one, test)
             judged.append(
                 Judged(
                     entrant,
-                    figures(one, test),
+                    measured,
                     runs.effort(entrant, trust),
                     [] if len(entrant.data) > 1 or is_joint(entrant) else runs.curve(entrant),
                     lacking or "",
@@ -215,7 +217,8 @@ def evaluate(
             )
             if entrant.seed == 1:
                 gallery = gallery or Gallery.of(test, one, config["cases"])
-                gallery.add(entrant.title, pictures(model, test, gallery.rows))
+                with phase(f"pictures, {entrant.name}: {name}", console):
+                    gallery.add(entrant.title, pictures(model, test, gallery.rows))
         assert gallery is not None
         assert room.judge is not None
         several = {m: r for m, r in records.items() if len(records) > 1}
@@ -232,9 +235,10 @@ def evaluate(
         )
     beside = None
     if comparison.side_by_side:
-        beside = side_by_side(comparison, rooms, config, device, trust, console)
+        with phase("one data set or both; the wrong mask", console):
+            beside = side_by_side(comparison, rooms, config, device, trust, console)
     study = votes.read_tally(config["study"]) if config["study"] else None
-    return Found(facts(comparison, config), results, beside, study)
+    return Found(facts(comparison, config), results, beside, study, output.parent)
 
 
 def is_joint(entrant: Entrant) -> bool:
@@ -307,14 +311,6 @@ def side_by_side(
             read = asked.space.read(tools.read(picture)["logits"])
             right.append(mean_interval(1 - read[:, asked.space.index(name)].double()))
         rows.append([entrant.title, *(f"{e.value:.1%}" for e in right)])
-    masked = with_masks(joint, image, asked.index, seen.index, tuple(columns))
-    found = mask_figures(
-        masked,
-        image,
-        asked.space.names,
-        lambda picture: asked.space.read(tools.read(rounded(picture))["logits"]),
-        lambda picture: seen.space.read(other.read(rounded(picture))["logits"]),
-    )
     number = config["cases"]
     return Beside(
         faces=told["faces"],
@@ -325,8 +321,7 @@ def side_by_side(
         errors=rows,
         count=len(image),
         joint=first[told["joint"]].title,
-        masked=[m._replace(right=m.right[:number], wrong=m.wrong[:number]) for m in masked],
-        masks=found,
+        check=check_masks(joint, (seen, other), (asked, tools), number),
     )
 
 

@@ -17,13 +17,14 @@ from stargan.errors import Plain, UserError
 from stargan.evaluation import identity
 from stargan.evaluation.figures import figures
 from stargan.evaluation.held_out import TestSet
+from stargan.evaluation.masks import MaskCheck, check_masks, mask_generator
 from stargan.evaluation.measure import Instruments, judge_instruments
 from stargan.evaluation.origin import evaluation_data, own_judge
 from stargan.evaluation.subject import left_out, measure_model
 from stargan.export import Model, find_device, open_model, untrained
 from stargan.judges.judge import Judge, open_judge
 from stargan.metrics import fid, lpips
-from stargan.progress import plain_console
+from stargan.progress import phase, plain_console
 from stargan.reports.evaluation import (
     ModelResult,
     SourceResult,
@@ -32,7 +33,7 @@ from stargan.reports.evaluation import (
     write_evaluation,
 )
 from stargan.reports.what_changed import pictures
-from stargan.runs import newest_run, run_folder
+from stargan.runs import newest_run, run_folder, short_names
 from stargan.training.metrics_log import read_terms
 
 
@@ -69,13 +70,16 @@ def main(config: Plain) -> list[ModelResult]:
     if isinstance(config["together"], list):
         for name in (n for words in config["together"] for n in str(words).split("+")):
             subjects[0].model.labels.locate(name.strip())
+    if config["masks"]:
+        for subject in subjects:
+            mask_generator(subject.model)
     output = Path(config["output"]).expanduser()
     if output.exists() and not output.is_dir():
         raise UserError(f"output={output} is a file: give a folder.")
     distance = lpips.lpips(config["lpips"], device) if config["lpips"] else None
     inception = fid.inception(config["inception"], device) if config["inception"] else None
     given = (
-        (open_judge(config["judge"], device, trust), str(config["judge"]))
+        (open_judge(config["judge"], device, trust), short_names([config["judge"]])[0])
         if config["judge"]
         else None
     )
@@ -89,7 +93,13 @@ def main(config: Plain) -> list[ModelResult]:
             if model.size not in modules:
                 modules[model.size] = evaluation_data(config["data"], model)
             data = modules[model.size]
+            if config["masks"] and len(data.test) < 2:
+                raise UserError(
+                    f"masks=true needs faces of another data set than '{next(iter(data.test))}': "
+                    "leave data= out, or take joint data."
+                )
             datasets = []
+            seen: list[tuple[TestSet, Instruments]] = []
             for name in data.test:
                 test = TestSet(
                     data, name, model.labels, config["count"], together=config["together"]
@@ -100,6 +110,7 @@ def main(config: Plain) -> list[ModelResult]:
                     )
                 judge, judge_name = judges[name]
                 tools = judge_instruments(judge, test.space, judge_name)
+                seen.append((test, tools))
                 if inception is not None:
                     tools = replace(
                         tools, features=inception, distance_name=f"features of {inception.name}"
@@ -110,8 +121,11 @@ def main(config: Plain) -> list[ModelResult]:
                 datasets.append(dataset)
                 say(dataset, console)
             terms = run_terms(subject.path)
+            masks = wrong_masks(model, seen, config["cases"], console) if config["masks"] else []
             results.append(
-                ModelResult(subject.name, str(subject.path), model.training, datasets, terms)
+                ModelResult(
+                    subject.name, weights(subject.path), model.training, datasets, terms, masks
+                )
             )
     except KeyboardInterrupt:
         console.print(f"what is measured is kept in {output}: the same command goes on.")
@@ -130,8 +144,9 @@ def check(config: Plain) -> None:
     count = config["count"]
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 2):
         raise UserError(f"count={count} must be a whole number of at least 2, or null for all.")
-    if not isinstance(config["cycle"], bool):
-        raise UserError(f"cycle={config['cycle']} is neither true nor false.")
+    for key in ("cycle", "masks"):
+        if not isinstance(config[key], bool):
+            raise UserError(f"{key}={config[key]} is neither true nor false.")
     together = config["together"]
     if not isinstance(together, bool | list):
         raise UserError(f"together={together} is neither true, false nor a list: [Male+Young].")
@@ -151,10 +166,8 @@ def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> lis
     if twice:
         raise UserError(f"model={twice[0]} is given twice: name every model once.")
     subjects = []
-    short = [short_name(p) for p in listed]
-    for path, name in zip(listed, short, strict=True):
-        own = name if short.count(name) == 1 else str(path)
-        subjects.append(Subject(own, path, open_model(path, device, trust=trust)))
+    for path, name in zip(listed, short_names(listed), strict=True):
+        subjects.append(Subject(name, path, open_model(path, device, trust=trust)))
     first = subjects[0]
     for other in subjects[1:]:
         if other.model.labels != first.model.labels:
@@ -165,16 +178,9 @@ def open_subjects(paths: Any, device: torch.device, trust: Packages = ()) -> lis
     return subjects
 
 
-def short_name(path: Path) -> str:
-    """What tables call a model: its run folder, and of a checkpoint the step."""
-    path = path.resolve()
-    if path.is_dir() or path.stem == "generator":
-        folder = path if path.is_dir() else path.parent
-        dated = folder.name[:4].isdigit() and "_" in folder.name
-        return f"{folder.parent.name}/{folder.name}" if dated else folder.name
-    if path.parent.name == "checkpoints":
-        return f"{path.parent.parent.name}/{path.stem}"
-    return path.stem
+def weights(path: Path) -> str:
+    """The beginning of a model's digest, by which its figures are known to be of its file."""
+    return " ".join(digest[:12] for digest in identity.of_model(path))
 
 
 def run_terms(path: Path) -> list[dict[str, float]]:
@@ -202,7 +208,11 @@ def evaluate_source(
         path=subject.path,
         files=files,
     )
-    found = figures(records, test, relative=tools.distance is None)
+    named = f"{subject.name}: {test.name}"
+    with phase(f"figures and intervals, {named}", console):
+        found = figures(records, test, relative=tools.distance is None)
+    with phase(f"pictures, {named}", console):
+        shown = pictures(model, test, tools, records, config["cases"])
     distance = tools.distance_name
     if tools.distance is None:
         distance = (
@@ -217,8 +227,9 @@ def evaluate_source(
         notes.append(f"{unread:,} test images cannot be read and were left out.")
     cannot = left_out(test, records)
     notes += [cannot] if cannot else []
+    failures = []
     if names := untrained(model.training):
-        notes.insert(0, f"This model was never trained: no step of {', '.join(names)} was made.")
+        failures = [f"This model was never trained: no step of {', '.join(names)} was made."]
     height, width = model.size
     tall, wide = tools.judge.size
     if tall > height or wide > width:
@@ -243,8 +254,26 @@ def evaluate_source(
         distance=distance,
         sets=found,
         notes=notes,
-        pictures=pictures(model, test, tools, records, config["cases"]),
+        pictures=shown,
+        failures=failures,
     )
+
+
+def wrong_masks(
+    model: Model, seen: list[tuple[TestSet, Instruments]], cases: int, console: Console
+) -> list[MaskCheck]:
+    """The check of the mask vector: the labels of each data set on the faces of each other one."""
+    pairs = [(faces, asked) for faces in seen for asked in seen if faces is not asked]
+    found = [check_masks(model, *pair, cases) for pair in pairs]
+    for check in found:
+        shares = [sum(row.read[i].value for row in check.rows) / len(check.rows) for i in range(2)]
+        console.print(
+            f"{check.labels} on {check.count} faces of {check.faces}: read on {shares[0]:.1%} "
+            f"with the right mask, on {shares[1]:.1%} with the wrong one.",
+            markup=False,
+            soft_wrap=True,
+        )
+    return found
 
 
 def say(dataset: SourceResult, console: Console) -> None:
@@ -260,15 +289,14 @@ def facts(config: Plain, results: list[ModelResult]) -> dict[str, str]:
     found = {}
     for result in results:
         training = result.training
-        words = [f"`{result.file}`"]
+        words = [] if len(results) > 1 else [result.name]
         method = str(training.get("method", "")).rpartition(".")[2]
         words += [method] if method else []
         words += [f"{k} {training[k]}" for k in ("experiment", "steps") if k in training]
+        words += [f"weights {result.weights}"]
         found["model" if len(results) == 1 else result.name] = ", ".join(words)
     found["data"] = "; ".join(f"{s.name}, {s.counts[0]:,} test images" for s in results[0].datasets)
     found["judge"] = "; ".join(dict.fromkeys(s.judge for s in results[0].datasets))
-    found["features of FID, KID and Inception Score"] = "; ".join(
-        dict.fromkeys(s.features for s in results[0].datasets)
-    )
+    found["features"] = "; ".join(dict.fromkeys(s.features for s in results[0].datasets))
     found["made"] = f"stargan {__version__}, {time.strftime('%Y-%m-%d')}"
     return found

@@ -30,6 +30,7 @@ from stargan.export.opening import as_model, open_translator
 from stargan.export.parity import Parity, compare
 from stargan.export.pt2 import save_pt2
 from stargan.inference.translator import Translator
+from stargan.progress import phase
 from stargan.writing import write_whole
 
 ENDINGS = {
@@ -65,7 +66,8 @@ def main(config: Mapping[str, Any]) -> None:
         raise UserError(f"tolerance={tolerance} is no number from 0 on.")
     device = find_device(config["device"])
     trust = config.get("trust") or ()
-    parts = open_translator(config["model"], trust)
+    # The published code may train on: its D is exported in full.
+    parts = open_translator(config["model"], trust, whole=kind == "official")
     refuse_untrained(parts.training, str(config["model"]), config.get("force", False))
     if not config["classifier"]:
         parts = parts.without("read")
@@ -78,11 +80,13 @@ def main(config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise UserError(f"'{output}' cannot be written ({error.strerror or error}).") from error
     with folder as temporary:
-        made, said = write(kind, precision, parts, photos, Path(temporary) / output.name)
+        with phase(f"writing {output.name}"):
+            made, said = write(kind, precision, parts, photos, Path(temporary) / output.name)
         said = [line.replace(temporary, str(output.parent)) for line in said]
-        before = as_model(parts, device)
-        after = as_model(reopened(made, parts), device) if kind == "official" else None
-        parity = compare(before, after or open_model(made, device, trust=trust), photos)
+        with phase(f"checking {output.name} against the model, on {len(photos)} pictures"):
+            before = as_model(parts, device)
+            after = as_model(reopened(made, parts), device) if kind == "official" else None
+            parity = compare(before, after or open_model(made, device, trust=trust), photos)
         judge(parity, tolerance, output)
         report = [*parity.sentences()]
         report[0] = report[0].replace("photos", where)
@@ -178,8 +182,8 @@ def write(
         What was written, and what to say of its use.
     """
     if kind == "official":
-        files, command = write_official(path, parts)
-        return files[0], [command]
+        files, said = write_official(path, parts)
+        return files[0], said
     if kind == "onnx":
         save_onnx(path, parts, precision, photos)
     elif kind == "pt2":

@@ -19,8 +19,8 @@ from stargan.evaluation.samples import SURE, SampleScores, score_lines, score_sa
 from stargan.export import refuse_untrained
 from stargan.inference.sampler import Sampler, between
 from stargan.judges.judge import open_judge
-from stargan.progress import Progress, plain_console
-from stargan.runs import run_folder
+from stargan.progress import Progress, phase, plain_console
+from stargan.runs import run_folder, short_names
 from stargan.training.run import build_data
 from stargan.writing import write_whole
 
@@ -78,9 +78,12 @@ def main(config: Plain) -> None:
         imaging.save_png(walks(sampler, noise, steps), output / WALK)
         print(f"wrote {output / WALK}")
     if judge is not None:
-        test, train = real_images(data, count)
-        scores = score_samples(judge, torch.cat(made), test, train)
-        lines = score_lines(scores, str(config["model"]), str(config["judge"]))
+        with phase("real images, to compare with"):
+            test, train = real_images(data, count)
+        with phase("figures of the samples"):
+            scores = score_samples(judge, torch.cat(made), test, train)
+        (name,), (judged_by,) = short_names([config["model"]]), short_names([config["judge"]])
+        lines = score_lines(scores, name, judged_by)
         lines += ["", f"![samples]({SHEET})"] if config["sheet"] else []
         write_whole(output / REPORT, "\n".join(lines) + "\n")
         show(scores)

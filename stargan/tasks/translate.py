@@ -22,6 +22,8 @@ from stargan.progress import Progress, plain_console
 from stargan.reports.what_changed import changed_sheet
 
 SHEET = "contact_sheet.png"
+SHOWN_FRAMES = 3
+"""Photos whose framing is told one by one."""
 SHEET_ROWS = 64
 """More rows than this make a sheet that nobody can look at."""
 
@@ -98,6 +100,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
         raise UserError(f"output={output} would overwrite an input image: choose another folder.")
 
     skipped: list[Path] = []
+    framed: dict[str, str] = {}
     rows: list[list[Image.Image]] = []
     titles: list[str] = []
     with Progress("translating", len(files)) as progress:
@@ -106,11 +109,15 @@ def translate(cfg: Mapping[str, Any]) -> None:
             photos: dict[int, Image.Image] = {}
             for i in places:
                 try:
-                    photos[i] = translator.prepare(imaging.open_image(files[i], bits))
+                    photo = imaging.open_image(files[i], bits)
+                    photos[i] = translator.prepare(photo)
                 except UserError:
                     if on_error == "raise":
                         raise
                     skipped.append(files[i])
+                else:
+                    if words := translator.model.framing.otherwise(photo):
+                        framed[files[i].name] = words
             for i, outputs in zip(
                 photos, _translated(translator, list(photos.values()), wish, known), strict=True
             ):
@@ -138,6 +145,8 @@ def translate(cfg: Mapping[str, Any]) -> None:
     if rows:
         first = f" (the first {SHEET_ROWS} of {done})" if done > len(rows) else ""
         print(f"wrote {output / SHEET}{first}")
+    if framed:
+        print(framing_note(framed, done, translator), file=sys.stderr)
     if skipped:
         shown = ", ".join(p.name for p in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         print(f"skipped {len(skipped)} unreadable: {shown}", file=sys.stderr)
@@ -157,6 +166,23 @@ def _look_at(place: str | Path, files: Sequence[Path]) -> int:
     return bits
 
 
+def framing_note(framed: Mapping[str, str], count: int, translator: Translator) -> str:
+    """How the training's images were framed, and what is done to photos that are not framed so.
+
+    Args:
+        framed: what is done to each of them, by file name.
+        count: of all photos.
+        translator: the model.
+    """
+    first = [f"{name}: {words}" for name, words in list(framed.items())[:SHOWN_FRAMES]]
+    more = ["..."] if len(framed) > len(first) else []
+    many = f"{len(framed)} of {count} photos" if count > 1 else "The photo"
+    return (
+        f"note: the model was trained on {translator.model.framing.words}. {many} may be framed "
+        f"otherwise: {'; '.join([*first, *more])}."
+    )
+
+
 def _labels_like(translator: Translator, photo: Image.Image) -> dict[str, float]:
     """The labels of a photo, as edits."""
     if translator.model.reader is None:
@@ -171,7 +197,7 @@ def _labels_like(translator: Translator, photo: Image.Image) -> dict[str, float]
 def _shown(labels: Mapping[str, float]) -> str:
     """The labels that are set, and how many are not."""
     there = [name for name, value in labels.items() if value]
-    return ", ".join(there) if there else f"none of {', '.join(labels)}"
+    return ", ".join(there) if there else f"none of: {', '.join(labels)}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ schedules, checkpoints, logs and the length of a run look at.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ class Engine(pl.LightningModule):
         self.enter_phase()
         phase = self.phase
         self.set_modes(phase)
-        due = [u for u in phase.updates if (self.phase_step + 1) % u.every == 0]
+        due = [u for u in phase.updates if (self.phase_step // u.round + 1) % u.every == 0]
         shared: Shared = {}
         if phase.shared is not None:
             with torch.set_grad_enabled(any(u.group == phase.shared_by for u in due)):
@@ -173,6 +174,8 @@ class Engine(pl.LightningModule):
             lr *= min(1.0, (self.phase_step + 1) / update.ramp)
         for each in optimizer.param_groups:
             each["lr"] = lr * self.lr_scale
+            if group.eps_hat:
+                each["eps"] = group.eps / math.sqrt(1 - group.betas[1] ** (count + 1))
         flags = {name: count % every == 0 for name, every in update.lazy.items()}
         with self.alone(update.group):
             loss, terms = self.losses[update.loss](batch, shared, **flags)
@@ -275,7 +278,8 @@ class Engine(pl.LightningModule):
 
     def schedule_factor(self) -> float:
         """What the schedule multiplies the rates with at this step."""
-        return lr_factor(self.schedule, self.step, self.max_steps, self.time_used)
+        used, round = self.time_used, self.method.round
+        return lr_factor(self.schedule, self.step, self.max_steps, used, round)
 
     def learning_rates(self) -> dict[str, float]:
         """The rates of the last step of each group."""

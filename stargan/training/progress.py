@@ -100,8 +100,8 @@ class ProgressBar(pl.Callback):
             )
         elif now - self.spoke > 15:
             self.spoke = now
-            phase = f" ({phase_of(module)})" if phase_of(module) else ""
-            line = f"step {self.count(module)}{phase}  {speed}  {terms}"
+            phase = phase_of(module) or "training"
+            line = f"{phase}  step {self.count(module)}  {speed}  {terms}"
             self.console.print(line, soft_wrap=True)
 
     def count(self, module: Engine) -> str:

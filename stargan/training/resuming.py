@@ -31,7 +31,8 @@ def lock(folder: Path) -> FileLock:
     """
     held = FileLock(folder / LOCK)
     try:
-        held.acquire(timeout=0)
+        # Not 0: whoever asks whether the run is trained holds it for a moment.
+        held.acquire(timeout=0.2)
     except Timeout:
         raise UserError(
             f"another process trains the run in {folder} now: wait for it to end, or stop it."
@@ -39,6 +40,21 @@ def lock(folder: Path) -> FileLock:
     except (OSError, NotImplementedError) as error:
         log.warning("%s cannot be locked (%s): start no second run in it.", folder, error)
     return held
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a process trains the run in a folder now."""
+    if not (folder / LOCK).is_file():
+        return False
+    held = FileLock(folder / LOCK)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False  # It cannot be known.
+    held.release()
+    return False
 
 
 def check_data(checkpoint: Mapping[str, Any], now: Plain, seen: str = "") -> None:
@@ -122,7 +138,8 @@ def check_schedule(checkpoint: Mapping[str, Any], engine: Engine, typed: bool) -
         return
 
     def factor(name: str, steps: int, limit: float | None) -> float:
-        return lr_factor(name, step, max(steps, step), min(1.0, seconds / limit) if limit else 0.0)
+        used = min(1.0, seconds / limit) if limit else 0.0
+        return lr_factor(name, step, max(steps, step), used, engine.method.round)
 
     before = factor(state["schedule"], state["max_steps"], state["max_seconds"])
     now = factor(engine.schedule, engine.max_steps, engine.max_seconds)

@@ -226,7 +226,6 @@ def check(config: Plain) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     trainer = config["trainer"]
     positive = {
-        "trainer.max_steps": trainer["max_steps"],
         "data.batch_size": config["data"]["batch_size"],
         "checkpoint.every_n_steps": config["checkpoint"]["every_n_steps"],
         "log.every_n_steps": config["log"]["every_n_steps"],
@@ -238,11 +237,14 @@ def check(config: Plain) -> None:
     positive |= {f"method.{k}": v for k, v in config["method"].items() if k.endswith("_every")}
     if trainer["max_epochs"] is not None:
         positive["trainer.max_epochs"] = trainer["max_epochs"]
-        if trainer["max_steps"] != config["method"]["max_steps"]:
+        planned = [config["method"].get(key) for key in ("max_steps", "joint_max_steps")]
+        if trainer["max_steps"] not in (None, *planned):
             raise UserError(
                 f"trainer.max_epochs={trainer['max_epochs']} and trainer.max_steps="
                 f"{trainer['max_steps']} both say how long the run is: set one of them to null."
             )
+    else:
+        positive["trainer.max_steps"] = trainer["max_steps"]
     if config["checkpoint"]["every_n_epochs"] is not None:
         positive["checkpoint.every_n_epochs"] = config["checkpoint"]["every_n_epochs"]
     for key, value in positive.items():
@@ -251,6 +253,12 @@ def check(config: Plain) -> None:
     for key, value in config["method"].items():
         if key.startswith("lambda_") and (not isinstance(value, int | float) or value < 0):
             raise UserError(f"method.{key}={value} must be a number of at least 0.")
+    data, order = config["data"], config["method"].get("order")
+    if data.get("mixed") and order == "official" and len(data["use"]) > 1:
+        raise UserError(
+            "data.mixed=true takes both data sets in every batch, so they have no order: add "
+            "method.order=turns."
+        )
     labels = config["labels"]
     if labels is not None and not (isinstance(labels, list) and labels):
         raise UserError(f"labels={labels} must be a list of label names: labels=[Male,Young].")
@@ -286,7 +294,7 @@ def run_length(config: Plain, data: DataModule) -> int:
 
 def build_method(config: Plain, data: DataModule) -> Method:
     """The method of a configuration, its sizes taken from the data."""
-    of_the_run = ("schedule", "precision", "max_steps", "batch_size", "settings")
+    of_the_run = ("schedule", "precision", "max_steps", "joint_max_steps", "batch_size", "settings")
     settings = {k: v for k, v in config["method"].items() if k not in of_the_run}
     if config["resume"]:
         # What it started from may be gone: the checkpoint has all that it learned.
@@ -489,13 +497,16 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
     turns = [
         f"{phase.name}: "
         + ", ".join(
-            f"{u.group}" + (f" every {u.every}" if u.every > 1 else "") for u in phase.updates
+            f"{u.group}"
+            + (f" every {u.every}" if u.every > 1 else "")
+            + (f" rounds of {u.round}" if u.round > 1 else "")
+            for u in phase.updates
         )
         for phase in engine.phases
     ]
     minutes = run.config["trainer"]["max_minutes"]
     # So many steps that only the time ends the run say nothing.
-    length = f"{float(minutes):g} minutes, " if minutes else ""
+    length = f"{float(minutes):g} minute{'s' * (float(minutes) != 1)}, " if minutes else ""
     most = f"at most {max_steps:,} steps" if minutes else f"{max_steps:,} steps"
     console.print(f"{length}{most}{since} ({'; then '.join(turns)})")
     console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
@@ -560,6 +571,10 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
     return found
 
 
+HEADED = ("name", "untrained", "data")
+"""Facts of a run that the report's head says."""
+
+
 def write_report(
     path: Path, facts: Mapping[str, str], terms: Mapping[str, float], sections: list[list[str]]
 ) -> None:
@@ -572,7 +587,9 @@ def write_report(
         sections: of the callbacks: lines of Markdown, paths relative to the run folder.
     """
     lines = [f"# {facts['name']}", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items() if name != "name"]
+    wrong = [facts[name] for name in ("untrained", "data") if name in facts]
+    lines += [line for words in wrong for line in (f"> **Note:** {words}.", "")]
+    lines += [f"- {name}: {value}" for name, value in facts.items() if name not in HEADED]
     if terms:
         lines += ["", "## Terms at the end", "", "| term | value |", "|---|---|"]
         lines += [markdown_row((name, f"{value:.4g}")) for name, value in terms.items()]

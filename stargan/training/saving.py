@@ -170,7 +170,8 @@ class StopCleanly(pl.Callback):
         )
         limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
         if not self.reason and module.clock > limit:
-            self.ask(f"the time limit of {self.max_minutes:g} minutes")
+            plural = "" if self.max_minutes == 1 else "s"
+            self.ask(f"the time limit of {self.max_minutes:g} minute{plural}")
             wanted = True
         if wanted and not self.reason:
             self.ask("another process", 128 + signal.SIGTERM)

@@ -221,6 +221,7 @@ class Page:
                 self.trouble = _html(elem_id="trouble")
                 self.examples = _html(self._example_tiles(), js_on_load=PICK, elem_id="examples")
                 self.reading = _html(elem_id="reading")
+                self.framing = _html(elem_id="framing")
                 self.panels: list[Panel] = []
                 self.boxes: list[Component] = []
                 for i, model in enumerate(models):
@@ -257,11 +258,12 @@ class Page:
     def _bind(self) -> None:
         """Which event runs what. Nothing of it is part of the API but the two endpoints."""
         everything = [
-            *(self.photo, self.trouble, self.reading, self.slider, self.result),
+            *(self.photo, self.trouble, self.reading, self.framing, self.slider, self.result),
             *(self.compare, self.evidence, self.row, *self.boxes),
             *(c for panel in self.panels for c in panel.components),
         ]
-        after_change = [c for c in everything if c not in (self.photo, self.reading, *self.boxes)]
+        stays = (self.photo, self.reading, self.framing, *self.boxes)
+        after_change = [c for c in everything if c not in stays]
         common: dict[str, Any] = {
             "preprocess": False,
             "postprocess": False,
@@ -427,9 +429,13 @@ class Page:
         seen = visit.seen[index]
         return {
             self.reading: pictures.reading(seen.probability, seen.own),
+            self.framing: pictures.framing(self._framing(index), seen.framing),
             **self.panels[index].shown(visit.edits, seen.own),
             **self._results(visit, index),
         }
+
+    def _framing(self, index: int) -> str:
+        return self.studio.models[index].translator.model.framing.words
 
     def _results(self, visit: Visit, index: int) -> Shown:
         model, seen = self.studio.models[index], visit.seen[index]
@@ -448,7 +454,14 @@ class Page:
     def _empty(self) -> Shown:
         """The page without a photo."""
         shown: Shown = {self.photo: None, self.slider: None, self.trouble: ""}
-        for html in (self.reading, self.result, self.compare, self.evidence, self.row):
+        for html in (
+            self.reading,
+            self.framing,
+            self.result,
+            self.compare,
+            self.evidence,
+            self.row,
+        ):
             shown[html] = ""
         for panel in self.panels:
             shown |= panel.shown({}, None)

@@ -90,6 +90,20 @@ def reading(probability: Mapping[str, float] | None, own: Mapping[str, bool] | N
     return f'<div class="reading"><span class="lead">The model sees</span>{chips}</div>'
 
 
+def framing(trained: str, otherwise: str | None) -> str:
+    """How the model's training images were framed, and what was done to a photo that is not.
+
+    Args:
+        trained: see ``imaging.framing_words``.
+        otherwise: see ``imaging.framed_otherwise``.
+    """
+    words = f"The model was trained on {trained}."
+    if otherwise:
+        words = f"{otherwise[0].upper()}{otherwise[1:]}. {words}"
+    kind = "note otherwise" if otherwise else "note"
+    return f'<p class="{kind}">{html.escape(words)}</p>'
+
+
 def message(text: str) -> str:
     """Words that something went wrong, for the page."""
     return f'<p class="trouble" role="alert">{html.escape(text[:1].upper() + text[1:])}</p>'

@@ -19,6 +19,7 @@ from stargan.inference.translator import Translator
 from stargan.judges import cam
 from stargan.judges.judge import Judge
 from stargan.labels import way
+from stargan.runs import named_place, short_names
 from stargan.web import pictures
 from stargan.web.controls import Control, controls_of, own_labels, readable
 from stargan.web.visits import Seen, Visit
@@ -68,11 +69,12 @@ class ServedModel:
     def see(self, photo: Image.Image) -> Seen:
         """A photo as this model sees it."""
         tensor = imaging.to_tensor(self.translator.prepare(photo))
+        framing = self.translator.model.framing.otherwise(photo)
         if not self.reads:
-            return Seen(tensor, None, None)
+            return Seen(tensor, None, None, framing=framing)
         probability = self.translator.predict(tensor)
         own = own_labels(self.translator.spaces, self.translator.labels, probability)
-        return Seen(tensor, probability, own)
+        return Seen(tensor, probability, own, framing=framing)
 
     def known(self, edits: Mapping[str, float]) -> dict[str, float]:
         """Those edits whose labels this model has."""
@@ -212,26 +214,11 @@ class Studio:
 
 
 def titles(paths: Sequence[str | Path]) -> list[str]:
-    """Short names for models, all different: the first folder from the end that tells them apart.
+    """Short names for models, all different.
 
     Raises:
         UserError: the same model is named twice.
     """
-    parts = []
-    for path in paths:
-        words = list(Path(path).expanduser().resolve().parts)
-        if words[-1] in ("generator.safetensors", "last.ckpt") and len(words) > 2:
-            words.pop()
-        if words[-1] == "checkpoints" and len(words) > 2:
-            words.pop()
-        parts.append(words)
-    if len({tuple(words) for words in parts}) < len(parts):
+    if len(set(map(named_place, paths))) < len(paths):
         raise UserError("model= names the same model twice: name each once.")
-    ends = [
-        [w.removesuffix(".safetensors").removesuffix(".ckpt") for w in words] for words in parts
-    ]
-    for place in range(1, min(map(len, ends)) + 1):
-        names = [words[-place] for words in ends]
-        if len(set(names)) == len(names):
-            return names
-    return ["/".join(words[1:]) for words in parts]
+    return short_names(paths)

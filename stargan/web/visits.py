@@ -26,12 +26,14 @@ class Seen:
         probability: what the model reads off it, None when it cannot.
         own: the same as yes and no.
         row: the pictures of all labels, once they have been made.
+        framing: what was done to a photo that is not framed like the training's images.
     """
 
     photo: Tensor
     probability: dict[str, float] | None
     own: dict[str, bool] | None
     row: str | None = None
+    framing: str | None = None
 
 
 @dataclass

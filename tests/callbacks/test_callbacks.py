@@ -137,7 +137,8 @@ def test_a_pause_does_not_spoil_the_speed(
         now[0] += 60 if number == 100 else 1
         engine.step = number
         bar.on_train_batch_end(Trainer(), engine)
-    assert shown.getvalue().splitlines()[-1].startswith("step 100/200  0.24 steps/s, 6 min 5")
+    words = "training  step 100/200  0.24 steps/s, 6 min 5"
+    assert shown.getvalue().splitlines()[-1].startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from stargan.data import celeba
 from stargan.data.celeba import CelebA
 from stargan.errors import UserError
+from stargan.labels import JointLabelSpace
+from stargan.labels.targets import Edited, Mismatched, Permuted
 
 NAMES = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Smiling", "Young"]
 ROWS = {
@@ -48,6 +51,35 @@ def test_official_partition_and_default_labels(tmp_path: Path) -> None:
     assert train.splits == ("train", "val", "test")
     assert [p.name for p in CelebA(tmp_path, "val").paths] == ["000005.jpg"]
     assert [p.name for p in CelebA(tmp_path, "test").paths] == ["000006.jpg"]
+
+
+def test_contradictory_training_images_are_kept_as_the_published_code_does(tmp_path: Path) -> None:
+    make(tmp_path)
+    train = CelebA(tmp_path, "train", contradictory="keep")
+    assert [p.stem for p in train.paths] == ["000001", "000002", "000003", "000004"]
+    assert train.labels[3].tolist() == [1, 0, 1, 1, 0]
+    assert train.space.groups == (("Black_Hair", "Blond_Hair", "Brown_Hair"),)
+    assert train.notes == (
+        "1 images with two labels of an exclusive group were kept, as in the published code "
+        "(contradictory=leave_out leaves them out).",
+    )
+    # Whatever a method asks of them can be asked.
+    labels, rng = JointLabelSpace([train.space]), np.random.default_rng(0)
+    table, dataset = train.labels.numpy(), np.zeros(4, dtype=np.int64)
+    for edits in ({"Male": 0.0}, {"Blond_Hair": 0.0}):
+        kept = Edited(edits)(labels, table, dataset, rng)
+        assert kept[3, :3].tolist() == [1, 0, 1]
+    assert Edited({"Blond_Hair": 1.0})(labels, table, dataset, rng)[3].tolist() == [0, 1, 0, 1, 0]
+    for rule in (Permuted(0.5), Mismatched()):
+        assert np.isin(rule(labels, table, dataset, rng), (0, 1)).all()
+    # None of them is a test image: what they show cannot be asked for.
+    partition = tmp_path / "list_eval_partition.txt"
+    partition.write_text(partition.read_text().replace("000004.jpg 0", "000004.jpg 2"))
+    test = CelebA(tmp_path, "test", contradictory="keep")
+    assert [p.stem for p in test.paths] == ["000006"]
+    assert "left out" in test.notes[0]
+    with pytest.raises(UserError, match="contradictory=both of CelebA is unknown"):
+        CelebA(tmp_path, "train", contradictory="both")
 
 
 def test_a_val_split_only_where_it_has_images(tmp_path: Path) -> None:

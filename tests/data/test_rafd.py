@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from stargan.data.rafd import RaFD
+from stargan.data.datamodule import DataModule
+from stargan.data.rafd import RaFD, face_window
 from stargan.errors import UserError
+from stargan.imaging.regions import Region
 
 EXPRESSIONS = [
     "angry",
@@ -126,3 +130,77 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "Rafd090_01_Caucasian_female_sad_frontal.jpg").touch()
     with pytest.raises(UserError, match="one person only"):
         RaFD(tmp_path, "train", by="person")
+
+
+def draw_original(path: Path, size: tuple[int, int] = (681, 1024)) -> None:
+    """A grey picture of RaFD's size whose face is red, 256 pixels around its middle."""
+    picture = Image.new("RGB", size, (128, 128, 128))
+    picture.paste((200, 30, 30), (340 - 128, 400 - 128, 340 + 128, 400 + 128))
+    picture.save(path, quality=100, subsampling=0)
+
+
+@pytest.fixture
+def originals(tmp_path: Path) -> Path:
+    folder = tmp_path / "rafd"
+    folder.mkdir()
+    for who in (1, 2):
+        for expression in ("angry", "happy", "neutral"):
+            draw_original(folder / f"Rafd090_{who:02d}_Caucasian_male_{expression}_left.jpg")
+    return folder
+
+
+def test_the_published_crop_is_the_face_of_an_original(originals: Path) -> None:
+    data = DataModule({"rafd": partial(RaFD, originals, face=256)}, 32, 2)
+    data.setup()
+    faces = data.test["rafd"].pixels(0)
+    assert faces is not None
+    assert abs(faces.astype(int) - (200, 30, 30)).max() < 12
+    # A larger square has the face in its middle, with as much around it on each side.
+    wide = np.asarray(RaFD(originals, "train", face=512).load(0))
+    assert wide.shape == (512, 512, 3)
+    red = wide[:, :, 0] > 165
+    assert red[128:384, 128:384].all()
+    assert red.sum() == 256 * 256
+    # Without it the centre of the picture, where no face is: neck and chin.
+    whole = RaFD(originals, "train").load(0)
+    assert whole.size == (681, 1024)
+
+
+def test_boxes_of_whole_originals_fit_the_face(originals: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.csv"
+    file = "Rafd090_01_Caucasian_male_happy_left.jpg"
+    boxes.write_text(f"image,label,left,top,width,height\n{file},happy,222,292,40,20\n")
+    for split in ("train", "test"):
+        images = RaFD(originals, split, face=256, regions=boxes)
+        names = [path.name for path in images.paths]
+        if file in names:
+            region = images.region(names.index(file), images.space.index("happy"))
+            assert region is not None
+            assert region.size == (256, 256)
+            assert region.boxes == ((20, 10, 40, 50),)
+            return
+    pytest.fail("the file is in no split")
+
+
+def test_a_mask_is_cut_with_the_picture() -> None:
+    mask = np.zeros((1024, 681), dtype=bool)
+    mask[500:600, 300:500] = True
+    region = Region.of_mask(mask).cut(face_window(256))
+    assert region.size == (256, 256)
+    # Rows from 272 and columns from 212 on, 256 of each.
+    assert region.boxes == ((228, 88, 256, 256),)
+    assert region.pixels.sum() == 28 * 168
+
+
+@pytest.mark.parametrize("face", [0, 700, True, "256"])
+def test_impossible_faces_are_refused(originals: Path, face: object) -> None:
+    with pytest.raises(UserError, match=rf"data\.rafd\.face={face} is impossible.*from 1 to 680"):
+        RaFD(originals, "train", face=face)  # type: ignore[arg-type]
+
+
+def test_a_face_in_other_pictures_is_not_guessed(originals: Path) -> None:
+    draw_original(originals / "Rafd090_03_Caucasian_male_happy_left.jpg", (256, 256))
+    images = RaFD(originals, "train", face=256, seed=3)
+    number = [path.name[:10] for path in images.paths].index("Rafd090_03")
+    with pytest.raises(UserError, match="has 256 x 256 pixels, RaFD's originals have 681 x 1024"):
+        images.load(number)

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from stargan.contracts import Stratum
-from stargan.data.sampler import TARGETS, Request, StepSampler, balanced_choice, label_cells
+from stargan.data.sampler import (
+    TARGETS,
+    Request,
+    StepSampler,
+    balanced_choice,
+    batches_per_epoch,
+    label_cells,
+)
 from stargan.errors import UserError
 from stargan.labels import LabelSpace
 
@@ -260,3 +267,35 @@ def test_balance_within_a_stratum() -> None:
 def test_strata_that_cannot_be(stratum: Stratum, words: str) -> None:
     with pytest.raises(UserError, match=words):
         StepSampler(ROWS, TWO, 4, 1, strata=[STRATA[0], stratum])
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "ranks", "sizes"),
+    [
+        (60_000, 256, 1, [256] * 234 + [96]),  # MNIST as TensorFlow's tutorial reads it.
+        (12, 4, 1, [4, 4, 4]),
+        (10, 4, 1, [4, 4, 2]),
+        (9, 4, 1, [4, 5]),  # One image alone is no batch.
+        (3, 4, 1, [3]),
+        (23, 4, 2, [8, 8, 7]),
+        (19, 4, 2, [8, 11]),
+    ],
+)
+def test_the_last_batch_of_an_epoch_has_what_is_left(
+    images: int, batch: int, ranks: int, sizes: list[int]
+) -> None:
+    steps = len(sizes)
+    assert batches_per_epoch(images, batch, ranks) == steps
+    made = [
+        sampler([images], batch_size=batch, partial=True, rank=r, world_size=ranks, max_steps=9999)
+        for r in range(ranks)
+    ]
+    for epoch in (0, 1):
+        parts = [
+            [s.batch(step) for s in made] for step in range(epoch * steps, (epoch + 1) * steps)
+        ]
+        assert [sum(map(len, at_once)) for at_once in parts] == sizes
+        assert max(len(p) for part in parts for p in part) - batch <= 2
+        # Every image once in an epoch.
+        rows = [r.row for at_once in parts for part in at_once for r in part]
+        assert sorted(rows) == list(range(images))

@@ -12,7 +12,7 @@ import torch
 from stargan.errors import UserError
 from stargan.reports.page import Page
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Balance(HTMLParser):
@@ -46,7 +46,9 @@ def full_page() -> Page:
     page.plot({"a": [(1, float("nan")), (2, 3.0)], "b": []}, "two", log=True)
     page.plot({"empty": []}, "three")
     page.heading("Pictures")
-    page.grid([[torch.zeros(3, 8, 8), None]], ["input", "Male"], ["face\nread: Male"], "cases")
+    page.grid(
+        [[torch.zeros(3, 8, 8), None]], ["input", "Blond_Hair"], ["face\nread: Male"], "cases"
+    )
     page.picture(torch.zeros(3, 80, 80), "large")
     return page
 
@@ -69,6 +71,43 @@ def test_one_whole_file_without_links(tmp_path: Path) -> None:
     # Plots that follow each other share a row; the next block ends it.
     assert text.count('<div class="plots">') == 1
     assert list(tmp_path.glob("**/*.part")) == []
+
+
+def test_contents_list_every_heading_and_lead_to_it(tmp_path: Path) -> None:
+    page = full_page()
+    page.heading("Within <it>", 3)
+    page.save(tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    listed = re.findall(r'<a class="level(\d)" href="#(\w+)">(.*?)</a>', text)
+    there = re.findall(r'<h(\d) id="(\w+)">(.*?)</h', text)
+    assert listed == there
+    assert [name for _, _, name in there] == [
+        *("Figures", "Curves", "Pictures", "Within &lt;it&gt;")
+    ]
+    assert len({mark for _, mark, _ in there}) == 4
+    empty = Page("nothing")
+    empty.save(tmp_path / "b.html")
+    assert "<nav" not in (tmp_path / "b.html").read_text(encoding="utf-8")
+
+
+def test_only_a_live_page_is_read_again(tmp_path: Path) -> None:
+    for refresh, count in ((None, 0), (7, 1)):
+        page = Page("a", refresh=refresh)
+        page.save(tmp_path / "a.html")
+        text = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert text.count('<meta http-equiv="refresh" content="7">') == count
+
+
+def test_many_short_rows_stand_side_by_side(tmp_path: Path) -> None:
+    tile = torch.zeros(3, 4, 4)
+    for rows, columns, tables in ((5, 3, 2), (3, 3, 1), (5, 7, 1)):
+        page = Page("a")
+        page.grid([[tile] * columns] * rows, ["x"] * columns, [f"r{i}" for i in range(rows)])
+        page.save(tmp_path / "a.html")
+        text = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert text.count('<table class="grid">') == text.count("<thead>") == tables
+        assert text.count("<img") == rows * columns
+        assert re.findall(r"r\d", text) == [f"r{i}" for i in range(rows)], "none lost, in order"
 
 
 def test_long_curves_are_thinned_without_moving_their_ends_far(tmp_path: Path) -> None:

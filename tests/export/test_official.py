@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stargan import cli
 from stargan.errors import UserError
 from stargan.export import open_model, open_parts
 from stargan.export.official import read_official, write_official
 from stargan.labels import JointLabelSpace
 from stargan.tasks import import_official
-from tests.tiny import FACES, MOODS, settings, write_export
+from tests.tiny import FACES, MOODS, settings, tiny_networks, write_checkpoint, write_export
 
 
 def norm(channels: int) -> nn.Module:
@@ -124,7 +125,9 @@ def test_translates_as_the_published_code_in_its_own_mode(tmp_path: Path, name: 
 @pytest.mark.parametrize("spaces", [(FACES,), (FACES, MOODS)], ids=["single", "joint"])
 def test_writes_what_the_published_code_loads_strictly(tmp_path: Path, spaces: tuple) -> None:
     parts = open_parts(write_export(tmp_path / "g.safetensors", settings(*spaces)), "translator")
-    files, command = write_official(tmp_path / "1000-G.ckpt", parts)
+    files, (command, *more) = write_official(tmp_path / "1000-G.ckpt", parts)
+    # Of an exported file, which keeps D in half precision.
+    assert "before you train on from it" in " ".join(more)
     assert [f.name for f in files] == ["1000-G.ckpt", "1000-D.ckpt"]
     generator = Published(parts.labels.condition_size, blocks=1)
     generator.load_state_dict(torch.load(files[0], weights_only=True))
@@ -177,3 +180,29 @@ def test_presets_have_the_paper_s_sizes() -> None:
     }
     assert sizes == {"celeba5": 5, "rafd8": 8, "joint": 15}
     assert import_official.label_spaces("classes:[a, b]").spaces[0].categorical
+
+
+def test_a_run_gives_its_discriminator_with_all_digits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, plain = tmp_path / "run", settings(FACES)
+    write_export(run / "generator.safetensors", plain)
+    write_checkpoint(run / "checkpoints" / "last.ckpt", plain)
+    _, trained = tiny_networks(plain, 0)
+    words = ["export", f"output={tmp_path / '1000-G.ckpt'}"]
+
+    def written() -> dict[str, Tensor]:
+        found: dict[str, Tensor] = torch.load(tmp_path / "1000-D.ckpt", weights_only=True)
+        assert {tensor.dtype for tensor in found.values()} == {torch.float32}
+        return found
+
+    def largest(found: dict[str, Tensor]) -> float:
+        return max(float((v - found[k]).abs().max()) for k, v in trained.state_dict().items())
+
+    cli.run([*words, f"model={run}"])
+    assert largest(written()) == 0
+    assert "keeps D" not in capsys.readouterr().out
+    # The exported file alone keeps D in half precision: that is said.
+    cli.run([*words, f"model={run / 'generator.safetensors'}"])
+    assert 0 < largest(written()) < 1e-3
+    assert "three digits to which the file given keeps D" in capsys.readouterr().out

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from stargan import configs
+from stargan.data.sampler import batches_per_epoch
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.methods.dcgan import DCGAN
@@ -121,3 +126,63 @@ def test_bad_settings_are_refused() -> None:
         make_dcgan(adversarial="bce")
     with pytest.raises(UserError, match="two numbers"):
         make_dcgan(betas=[0.5])
+
+
+class Gradients(pl.Callback):
+    """D's first weight, its gradient and its value after each step."""
+
+    def __init__(self, method: DCGAN) -> None:
+        self.weight = next(method.discriminator.parameters())
+        self.begin = self.weight.detach().clone()
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        assert self.weight.grad is not None
+        self.seen.append((self.weight.grad.clone(), self.weight.detach().clone()))
+
+
+def adam(gradients: Gradients, eps: float, keras: bool) -> list[Tensor]:
+    """Adam as its two libraries write it; Keras: ``Adam.update_step``."""
+    weight = gradients.begin.double()
+    m, v = torch.zeros_like(weight), torch.zeros_like(weight)
+    found = []
+    for t, (gradient, _) in enumerate(gradients.seen, 1):
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        if keras:
+            rate = 1e-4 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+            weight = weight - rate * m / (v.sqrt() + eps)
+        else:
+            corrected = (v / (1 - 0.999**t)).sqrt() + eps
+            weight = weight - 1e-4 * m / (1 - 0.9**t) / corrected
+        found.append(weight)
+    return found
+
+
+@pytest.mark.parametrize("name", ["keras", "torch"])
+def test_adam_is_that_of_keras_or_of_torch(name: str) -> None:
+    method = make_dcgan(adam=name)
+    method.double()
+    seen = Gradients(method)
+    fit(make_engine(method), 4, seen, precision="64-true")
+    formulas = {"keras": adam(seen, 1e-7, True), "torch": adam(seen, 1e-8, False)}
+    for step, (_, after) in enumerate(seen.seen):
+        # Of steps of about 1e-4.
+        assert (after - formulas[name][step]).abs().max() < 1e-12
+    (other,) = set(formulas) - {name}
+    assert (seen.seen[0][1] - formulas[other][0]).abs().max() > 1e-11
+
+
+def test_another_adam_is_refused() -> None:
+    with pytest.raises(UserError, match="adam=tensorflow is unknown: choose keras or torch"):
+        make_dcgan(adam="tensorflow")
+
+
+def test_the_experiment_has_the_settings_of_the_tutorial() -> None:
+    config = configs.of_training(["experiment=mnist_dcgan", "data.root=x"])
+    assert config["method"]["adam"] == "keras"
+    assert config["data"]["partial"] is True
+    assert config["trainer"]["max_epochs"] == 10
+    assert config["method"]["max_steps"] == 10 * batches_per_epoch(60_000, 256, 1) == 2350
+    short = configs.of_training(["experiment=mnist_dcgan_short", "data.root=x"])
+    assert short["data"]["partial"] is False

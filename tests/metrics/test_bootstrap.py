@@ -11,6 +11,7 @@ import torch
 from stargan.metrics.bootstrap import (
     GROUPS,
     LEVEL,
+    Estimate,
     deal,
     jackknife_interval,
     mean_interval,
@@ -129,3 +130,11 @@ def test_jackknife_of_a_mean_is_the_known_standard_error() -> None:
 
 def test_deal_gives_every_row_once() -> None:
     assert sorted(torch.cat(deal(11, 3)).tolist()) == list(range(11))
+
+
+def test_an_estimate_in_words() -> None:
+    share = Estimate(0.952, 0.941, 0.96, 100)
+    assert share.shown(".1%") == "95.2% [94.1, 96.0]"
+    assert share.rest.shown(".1%") == "4.8% [4.0, 5.9]"
+    assert Estimate(12.345, 11.0, 13.5, 9).shown(".2f", "\n") == "12.35\n[11.00, 13.50]"
+    assert Estimate(0.5, math.nan, math.nan, 1).shown(".2f", "\n") == "0.50"

@@ -14,6 +14,7 @@ from stargan.networks.classifier import DEVIATION, MEAN, GAPClassifier, load_bac
 GAP = {
     "gap.AlexNetGAP": (1024, {224: 13, 227: 13}),
     "gap.AlexNetStarGAP": (1024, {224: 13, 227: 13}),
+    "gap.AlexNetPlusCAM": (512, {227: 11, 55: 1}),
     "gap.VGGnetGAP": (1024, {224: 14}),
     "gap.GoogLeNetGAP": (1024, {224: 14}),
     "resnet.ResNet18": (512, {224: 7}),
@@ -47,6 +48,31 @@ def test_logits_are_the_head_of_the_mean_of_the_maps(name: str) -> None:
     with torch.no_grad():
         expected = network.head(network.maps(image).mean((2, 3)))
         torch.testing.assert_close(network(image), expected)
+
+
+def test_the_authors_alexnet_has_the_sizes_of_its_file() -> None:
+    """``deploy_alexnetplusCAM_imagenet.prototxt`` of github.com/zhoubolei/CAM, layer by layer."""
+    with torch.device("meta"):
+        network = build("gap.AlexNetPlusCAM", image_size=227, label_size=1000)
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    weights = [
+        *(96 * 3 * 11 * 11, 256 * 48 * 25, 384 * 256 * 9, 384 * 192 * 9, 384 * 192 * 9),
+        *(512 * 192 * 9, 512 * 256 * 9, 1000 * 512),
+    ]
+    assert [m.weight.numel() for m in layers] == weights
+    assert network.dropout.p == 0.5
+
+
+@pytest.mark.parametrize("name", ["AlexNetGAP", "AlexNetStarGAP", "VGGnetGAP", "GoogLeNetGAP"])
+def test_added_convolutions_in_two_groups_as_in_the_authors_files(name: str) -> None:
+    with torch.device("meta"):
+        one, two = (build(f"gap.{name}", groups=n) for n in (1, 2))
+    halves = [w.numel() for w in two.trunk.added.parameters() if w.dim() == 4]
+    assert [2 * n for n in halves] == [
+        w.numel() for w in one.trunk.added.parameters() if w.dim() == 4
+    ]
+    with pytest.raises(UserError, match="groups=3 of the added convolutions is impossible"):
+        build(f"gap.{name}", groups=3)
 
 
 def test_the_extra_convolutions_are_the_only_difference() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stargan import cli, configs, networks
 from stargan.data.drawn.faces import SPACES
 from stargan.errors import UserError
-from stargan.export import describe, reads, save_export
+from stargan.export import describe, open_parts, reads, save_export
+from stargan.judges.judge import open_judge
 from stargan.labels import JointLabelSpace, LabelSpace
 from stargan.tasks import cam
 from tests.conftest import draw_square
@@ -68,6 +71,7 @@ def test_class_is_text() -> None:
         (["device=gpu7"], "device 'gpu7'"),
         (["input=null"], "nothing to look at"),
         (["input=null", "data=attributes", "threshold=1"], "threshold=1"),
+        (["relative=1"], "relative=1"),
     ],
 )
 def test_bad_words(words: list[str], said: str, photos: Path, tmp_path: Path) -> None:
@@ -183,3 +187,80 @@ def test_of_two_data_sets_one_may_have_regions(tmp_path: Path, celeba_folder: Pa
     text = (out / "localisation.md").read_text(encoding="utf-8")
     assert "## celeba\n\nThe region of a label is the boxes of list_bbox.txt" in text
     assert "## rafd\n\nLeft out: data.rafd.regions is not given." in text
+
+
+def in_order(path: Path, space: LabelSpace, order: list[str]) -> Path:
+    """A judge whose weights are always the same, and whose labels stand in this order."""
+    torch.manual_seed(7)
+    plain = {
+        "_target_": "stargan.networks.classifier.SmallClassifier",
+        **{"image_size": [32, 32], "label_size": space.size, "channels": 4},
+    }
+    network: Any = networks.build(plain)
+    rows = [space.index(name) for name in order]
+    with torch.no_grad():
+        for part in network.head.parameters():
+            part.copy_(part[rows].clone())
+    named = LabelSpace(order, space.groups, space.categorical, space.name)
+    about = describe(
+        networks={"classifier": plain},
+        roles={"read": reads("classifier")},
+        labels=JointLabelSpace([named]),
+        image={"size": [32, 32]},
+        training={},
+    )
+    save_export(path, {"classifier": network}, about)
+    return path
+
+
+def test_a_judge_may_have_its_labels_in_another_order(tmp_path: Path, class_folder: Path) -> None:
+    boxes = tmp_path / "boxes.csv"
+    lines = [f"test/{name}/{i}.png,{name},4,4,30,20" for name in CLASSES.names for i in range(3)]
+    boxes.write_text("\n".join(["image,label,left,top,width,height", *lines]) + "\n")
+    words = ["data=folder", f"data.root={class_folder}", f"data.folder.regions={boxes}"]
+    said = []
+    for order in (["blue", "green", "red"], ["red", "blue", "green"]):
+        judge = in_order(tmp_path / "classifier.safetensors", CLASSES, order)
+        out = tmp_path / "".join(order)
+        cli.run(["cam", f"model={judge}", f"output={out}", *words])
+        said.append((out / "localisation.md").read_text(encoding="utf-8"))
+        assert (out / "localisation_folder.png").is_file()
+    assert said[0] == said[1]
+    assert "| red | 3 |" in said[0]
+    # A judge that does not read all of them is refused.
+    judge = in_order(tmp_path / "classifier.safetensors", CLASSES, ["blue", "green", "red"])
+    plain = LabelSpace(("blue", "green"), categorical=True, name="folder")
+    few = write_judge(tmp_path / "few.safetensors", JointLabelSpace([plain]))
+    with pytest.raises(UserError, match="red"):
+        cli.run(["cam", f"model={few}", f"output={tmp_path / 'few'}", *words])
+
+
+def test_the_paper_s_map_is_the_default_and_the_other_is_a_word(
+    tmp_path: Path, class_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,label,left,top,width,height\ntest/red/0.png,red,4,4,30,20\n")
+    words = ["data=folder", f"data.root={class_folder}", f"data.folder.regions={boxes}"]
+    judge = in_order(tmp_path / "classifier.safetensors", CLASSES, list(CLASSES.names))
+    opened = open_judge(judge)
+    with torch.no_grad():
+        # Every class speaks against itself everywhere: the paper's maps are nowhere positive.
+        opened.network.head.weight.sub_(10)  # type: ignore[union-attr,operator]
+    save_export(judge, {"classifier": opened.network}, open_parts(judge, "classifier").plain)
+    found = {}
+    for relative in ("false", "true"):
+        out = tmp_path / relative
+        photo_of = class_folder / "test" / "red" / "0.png"
+        more = [f"relative={relative}", f"input={photo_of}"]
+        cli.run(["cam", f"model={judge}", f"output={out}", *words, *more])
+        found[relative] = (out / "localisation.md").read_text(encoding="utf-8")
+    assert "Maps are the paper's own." in found["false"]
+    assert "| red | 1 |" in found["false"]
+    row = next(line for line in found["false"].splitlines() if line.startswith("| red |"))
+    assert "| 0.0% | 0.0% |" in row, "no peak and no evidence inside"
+    assert "the mean map of all is taken away" in found["true"]
+    other = next(line for line in found["true"].splitlines() if line.startswith("| red |"))
+    assert "| 0.0% |" not in other
+    said = capsys.readouterr().out
+    assert "3 maps have nothing that speaks for their label" in said
+    assert "relative=true shows what tells them apart" in said

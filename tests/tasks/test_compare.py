@@ -129,8 +129,16 @@ def test_from_nothing_to_the_page_and_again(tmp_path: Path, judges: dict[str, st
     names = [row["label"] for row in attributes["methods"][0]["sets"][0]["together"]]
     assert names == ["Hair + Male", "Hair + Young", "Male + Young", "Hair + Male + Young"]
     page = (output / "report.html").read_text(encoding="utf-8")
-    assert 'class="broad"' in page
-    assert page.count('href="#part') == page.count("<h2 id=") > 5
+    assert page.count('class="level2" href="#part') == page.count("<h2 id=") > 5
+    for name in ("report.html", "report.md", "report.json"):
+        assert "pytest-of-" not in (output / name).read_text(encoding="utf-8"), name
+    assert diat["runs"][0] == "runs/expressions/diat/seed_1/angry"
+    assert "`runs/expressions/stargan/seed_1`" in page.replace("<code>", "`").replace(
+        "</code>", "`"
+    )
+    # What is wrong stands before all tables.
+    assert page.index('class="warning"') < page.index("<h2 ")
+    assert page.index("DIAT: The model has no network for some") < page.index("<h2 ")
     text = (output / "report.md").read_text(encoding="utf-8")
     assert "| StarGAN |" in text
     assert "2.12%" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def evaluate(output: Path, *words: str) -> dict[str, Any]:
     cli.run(["evaluate", f"output={output}", "device=cpu", "cases=2", *words])
     page = (output / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") >= 3
+    for name in ("report.html", "report.md", "report.json"):
+        text = (output / name).read_text(encoding="utf-8")
+        assert "pytest-of-" not in text, f"{name} is passed on and names folders of this machine"
     found: dict[str, Any] = json.loads((output / "report.json").read_text(encoding="utf-8"))
     return found
 
@@ -65,6 +69,17 @@ def test_two_models_stand_side_by_side(faces: dict[str, Any], tmp_path: Path) ->
     assert "The judge was trained on" not in page
     assert "## Side by side" in page
     assert "| mean ± deviation |" in page
+    assert page.startswith("# Evaluation of attributes1, attributes2\n")
+    assert re.search(r"\| \d+\.\d% \[\d+\.\d, \d+\.\d\] \|", page), "intervals in brackets"
+    assert not re.search(r"\d to \d", page)
+    # What is wrong comes before all figures, and the worst rows of a table before the others.
+    first = page.index("## ")
+    assert 0 < page.index("> **Note:**") < first
+    assert page.index("the judge reads the wanted label on **") < first
+    table = page[page.index("### Does the label arrive?") :].split("\n\n")[1].splitlines()[2:]
+    errors = [float(line.split("|")[2].split("%")[0]) for line in table]
+    assert table[0].startswith("| all |")
+    assert errors[1:] == sorted(errors[1:], reverse=True)
     # A checkpoint is the same model as the file that it was exported to.
     again = evaluate(tmp_path / "b", f"model={faces['ckpt_attributes']}", judge, "count=6")
     assert again["models"][0]["data"][0]["sets"][0]["all"]["change"]["value"] == pytest.approx(one)
@@ -104,6 +119,44 @@ def test_a_joint_model_is_judged_on_each_data_set(faces: dict[str, Any], tmp_pat
     assert second["sets"][0]["rows"][0]["label"] == "angry"
     assert first["sets"][0]["all"]["error"]["count"] == 4 * 8
     assert second["sets"][0]["all"]["error"]["count"] == 7 * 8
+
+
+def test_the_wrong_mask_of_a_joint_model(
+    faces: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"model={faces['attributes_expressions1']}"
+    judge = f"judge={faces['judge_attributes_expressions']}"
+    found = evaluate(tmp_path, model, judge, "count=8", "cycle=false", "masks=true")
+    first, second = found["models"][0]["masks"]
+    assert (first["faces"], first["labels"]) == ("attributes", "expressions")
+    assert (second["faces"], second["labels"]) == ("expressions", "attributes")
+    assert first["images"] == 8
+    # Every expression but the neutral one, and every attribute.
+    assert len(first["rows"]) == 7
+    assert [row["label"] for row in second["rows"]][3:] == ["Male", "Young"]
+    assert all(0 <= share["value"] <= 1 for row in first["rows"] for share in row["read"])
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## The wrong mask: expressions on faces of attributes" in text
+    assert "expressions on 8 faces of attributes: read on" in capsys.readouterr().err
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    # Two faces under either mask, of seven and of five labels.
+    assert page.count("mask of attributes, wrong") == page.count("mask of expressions, wrong") == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "says"),
+    [
+        ("attributes1", [], "needs a joint model with one generator"),
+        ("attributes_expressions1", ["data=attributes"], "faces of another data set than 'attrib"),
+    ],
+)
+def test_a_mask_needs_two_data_sets(
+    faces: dict[str, Any], tmp_path: Path, model: str, more: list[str], says: str
+) -> None:
+    judge = f"judge={faces['judge_attributes_expressions']}"
+    with pytest.raises(UserError, match=says):
+        evaluate(tmp_path, f"model={faces[model]}", judge, "masks=true", *more)
+    assert not (tmp_path / "parts").exists()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,19 @@ def test_a_run_folder_has_all_that_it_should(
     assert Sampler.from_pretrained(tmp_path)(1)[0].size == (28, 28)
 
 
+def test_an_epoch_ends_with_the_images_that_are_left(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    # 40 images in batches of 7: five and one of five images.
+    more = ["data.partial=true", "data.batch_size=7"]
+    train(whole, "trainer.max_epochs=2", *more)
+    assert read_terms(whole / "metrics.csv")[-1]["step"] == 12
+    train(parts, "trainer.max_epochs=null", "trainer.max_steps=6", *more)
+    cli.run(["train", f"resume={parts}", "trainer.max_steps=12"])
+    assert same(whole, parts)
+    with pytest.raises(UserError, match="no meaning for several data sets or balanced draws"):
+        train(tmp_path / "run", "data.partial=true", "data.balance=true")
+
+
 def test_resume_goes_on_exactly(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, "trainer.max_epochs=3")

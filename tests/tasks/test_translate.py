@@ -332,3 +332,23 @@ def test_output_names() -> None:
     ((long, other),) = names(["s" * 250 + ".png"], "y" * 400, "y" * 399 + "z")
     assert len(long) < 255
     assert long != other
+
+
+def test_a_photo_that_is_framed_otherwise_is_told(
+    cfg: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(cfg["input"])
+    for file in folder.iterdir():
+        with Image.open(file) as image:
+            image.resize((200, 200)).save(file)
+    translate(cfg)
+    assert capsys.readouterr().err == ""
+    for i in range(2):
+        Image.new("RGB", (300, 200)).save(folder / f"p{i}.png")
+    translate(cfg)
+    assert capsys.readouterr().err == (
+        "note: the model was trained on the largest middle square of each image, resized to "
+        "32 x 32. 2 of 3 photos may be framed otherwise: p0.png: only the middle 200 x 200 of the "
+        "photo's 300 x 200 pixels is seen; p1.png: only the middle 200 x 200 of the photo's "
+        "300 x 200 pixels is seen.\n"
+    )

@@ -278,13 +278,17 @@ def test_a_forgotten_visitor_is_told(visit: Callable[..., Page], server: PageSer
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone(visit: Callable[..., Page], shots: Path, scheme: str) -> None:
     page = visit(**PHONE, color_scheme=scheme)
-    for part in ("photo", "reading", "slider", "result", "row"):
+    for part in ("photo", "reading", "framing", "slider", "result", "row"):
         box = page.locator(f"#{part}").bounding_box()
         assert box["x"] >= 10
         assert box["x"] + box["width"] <= 380
-    tops = [page.locator(f"#{part}").bounding_box()["y"] for part in ("photo", "slider", "row")]
-    labels = page.locator(".labels:visible").bounding_box()["y"]
-    assert sorted([*tops, labels]) == [tops[0], labels, tops[1], tops[2]]
+    order = ("#photo", "#slider", "#result", ".labels:visible", "#framing", "#row")
+    tops = [page.locator(part).bounding_box()["y"] for part in order]
+    assert tops == sorted(tops)
+    # The whole result is on the first screen.
+    box = page.locator("#slider").bounding_box()
+    assert box["y"] + box["height"] <= PHONE["viewport"]["height"]
+    page.screenshot(path=shots / f"phone_{scheme}_first.png")
     # Fingers need room.
     for target in (".choice label:visible", ".switch label:visible", "a.download"):
         assert page.locator(target).first.bounding_box()["height"] >= 28
