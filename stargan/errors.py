@@ -15,6 +15,11 @@ class UserError(Exception):
     """
 
 
+class UnreadableImageError(UserError):
+    """An image of a data set that cannot be read: met between two steps, so that what has been
+    trained is whole."""
+
+
 Plain = dict[str, Any]
 """Nested dict, list, str, int, float, bool, None: what may enter a checkpoint."""
 

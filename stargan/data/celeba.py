@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from stargan.data.files import existing_folder
-from stargan.data.image_folder import FileImages, check_split
-from stargan.data.splits import splits_with
+from stargan.data.attribute_file import Attributes, read_attributes, read_partition
+from stargan.data.class_folders import check_split
+from stargan.data.files import existing_folder, files_below, folders_in
+from stargan.data.image_folder import FileImages
+from stargan.data.names import Names
+from stargan.data.splits import held_out, splits_with
 from stargan.errors import UserError
+from stargan.imaging.decode import EXTENSIONS
+from stargan.imaging.files import counted, other_files
 from stargan.labels import LabelSpace, label_name, unknown_label
-from stargan.labels.written import WRITTEN, known_by_exclusion, read_written
+from stargan.labels.written import known_by_exclusion
 
-PAPER_LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 EXCLUSIVE = (("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),)
-_PARTITION = {"train": "0", "val": "1", "test": "2"}
+PARTITIONS = ("official", "paper", "share")
+CELEBA_SIZE = 202_599
+"""Images of CelebA: a list of another length is another data set."""
 _PAPER_TEST = 2000
 CONTRADICTORY = ("leave_out", "keep")
 
@@ -35,16 +41,22 @@ class CelebA(FileImages):
     the labels that images have. The published code trains on them as they are; so does
     ``contradictory="keep"``, which leaves them out of the test and val splits all the same.
 
-    There is a val split where the official partition lists one and some of its images are there.
+    There is a val split where the partition file lists one and some of its images are there.
+
+    Names in the files may lack the ending or have another one, and may have folders in front, see
+    ``Names``; what ``read_attributes`` takes, they may look like.
 
     Args:
         root: holds ``img_align_celeba/`` and the attribute file; the image folder itself will do.
-        split: "train", "val" (official partition only) or "test".
+        split: "train", "val" (with a partition file only) or "test".
         labels: attributes to use, in this order; None: the five of the paper that the file has.
-        partition: "official" (list_eval_partition.txt) or "paper" (2,000 random test images, in
-            the order of the official code's shuffle, which takes 1,999 of them).
-        seed: of the paper's partition.
-        groups: exclusive groups of attributes; None: the hair colours.
+        partition: "official" (list_eval_partition.txt), "paper" (2,000 random test images, in
+            the order of the official code's shuffle, which takes 1,999 of them; of CelebA itself
+            only, see ``CELEBA_SIZE``: of another data set its partition file, where it has none
+            "share") or "share" (about a tenth, by a hash of the names, see ``held_out``).
+        seed: of the paper's partition, and of the hash.
+        groups: exclusive groups of attributes, besides the hair colours; where a hair colour is in
+            one of them, instead of these. Empty: none. None: the hair colours.
         contradictory: training images with two labels of an exclusive group: "leave_out" or "keep".
         regions: a text of boxes or a folder of masks, see ``region_files``.
 
@@ -70,52 +82,36 @@ class CelebA(FileImages):
                 f"contradictory={contradictory} of CelebA is unknown: choose "
                 f"{' or '.join(CONTRADICTORY)}."
             )
-        if partition not in ("official", "paper"):
-            raise UserError(f"unknown partition '{partition}' of CelebA: choose official or paper.")
-        if partition == "paper" and split == "val":
+        if partition not in PARTITIONS:
             raise UserError(
-                "the paper's partition has no val split: use test, or the official one."
+                f"unknown partition '{partition}' of CelebA: choose {', '.join(PARTITIONS)}."
             )
         base, folder = _find_images(existing_folder(root))
         attributes = _find_file(base, "list_attr_celeba")
-        names, rows, header = _read_attributes(attributes, labels)
-        known = EXCLUSIVE if groups is None else groups
-        chosen = [[n for n in group if n in names] for group in known] if groups is None else known
-        space = LabelSpace(names, groups=chosen, name="celeba")
-
-        files = list(rows)
-        val: list[str] = []
-        if partition == "official":
-            table = _read_partition(_find_file(base, "list_eval_partition"))
-            val = [f for f in files if table.get(f) == _PARTITION["val"]]
-            files = [f for f in files if table.get(f) == _PARTITION[split]]
-        else:
-            if len(files) <= _PAPER_TEST:
-                raise UserError(
-                    f"'{attributes}' lists {len(files)} images, the paper's partition tests on "
-                    f"{_PAPER_TEST}: use partition=official."
-                )
-            random.Random(seed).shuffle(files)
-            files = files[:_PAPER_TEST] if split == "test" else files[_PAPER_TEST:]
-        notes = []
-        with os.scandir(folder) as entries:
-            present = {entry.name for entry in entries}
-        there = [f for f in files if f in present]
-        if len(there) < len(files):
+        table = read_attributes(attributes, labels)
+        notes = list(table.notes)
+        space = LabelSpace(
+            table.names, groups=exclusive_groups(groups, table, notes), name="celeba"
+        )
+        found = _on_disk(attributes, table, folder, notes)
+        rows, has_val = _split(*(split, partition, seed), base, attributes, table, found, notes)
+        lost = len(rows) - sum(name in found for name in rows)
+        if lost:
             notes.append(
-                f"{len(files) - len(there):,} of {len(files):,} listed images are not in "
-                f"'{folder}' and were left out."
+                f"{lost:,} of {len(rows):,} listed images are not in '{folder}' and were left out."
             )
+        there = [name for name in rows if name in found]
         if not there:
             raise UserError(
-                f"none of the {len(files):,} {split} images listed in '{attributes}' is in "
+                f"none of the {len(rows):,} {split} images listed in '{attributes}' is in "
                 f"'{folder}': check both."
             )
         groups_of = [[space.index(n) for n in group] for group in space.groups]
-        table_of_labels = known_by_exclusion(torch.tensor([rows[f] for f in there]), groups_of)
+        values = table.values[[table.rows[name] for name in there]]
+        table_of_labels = known_by_exclusion(values, groups_of)
         possible = torch.ones(len(there), dtype=torch.bool)
-        for group in space.groups:
-            possible &= table_of_labels[:, [space.index(n) for n in group]].nansum(1) <= 1
+        for group in groups_of:
+            possible &= table_of_labels[:, group].nansum(1) <= 1
         keep = contradictory == "keep" and split == "train"
         if not possible.all():
             count = int((~possible).sum())
@@ -127,7 +123,9 @@ class CelebA(FileImages):
             )
         if keep:
             possible[:] = True
-        paths = [folder / f for f, keep in zip(there, possible.tolist(), strict=True) if keep]
+        paths = [
+            folder / found[name] for name, use in zip(there, possible.tolist(), strict=True) if use
+        ]
         if not paths:
             raise UserError(
                 f"every {split} image of '{base}' has two labels of an exclusive group."
@@ -140,10 +138,181 @@ class CelebA(FileImages):
             notes=notes,
             regions=regions,
             base=folder,
-            known=header,
+            known=table.known,
             contradictory=keep,
         )
-        self.splits = splits_with(val=not present.isdisjoint(val))
+        self.splits = splits_with(val=has_val)
+
+
+def exclusive_groups(
+    groups: Sequence[Sequence[str]] | None, table: Attributes, notes: list[str]
+) -> list[list[str]]:
+    """The exclusive groups of the chosen labels.
+
+    Args:
+        groups: see ``CelebA``.
+        table: of the attributes.
+        notes: gets a sentence where a group loses attributes that are not among the labels.
+
+    Raises:
+        UserError: no groups of names, an unknown name.
+    """
+    usual = [[n for n in group if n in table.names] for group in EXCLUSIVE]
+    if groups is None:
+        return usual
+    well = not isinstance(groups, str) and all(
+        not isinstance(g, str) and isinstance(g, Sequence) and all(isinstance(n, str) for n in g)
+        for g in groups
+    )
+    if not well:
+        raise UserError(
+            f"groups={groups} must be a list of lists of attributes, groups=[[Child,Senior]]; in a "
+            "yaml a name that YAML takes for a value must be in quotes."
+        )
+    given = [list(map(label_name, group)) for group in groups]
+    for name in (n for group in given for n in group):
+        if name not in table.known:
+            raise UserError(f"groups: {unknown_label(name, table.known)}")
+    unused = [n for group in given for n in group if n not in table.names]
+    if unused:
+        notes.append(f"of the exclusive groups {', '.join(unused)} is not among the labels in use.")
+    named = {n for group in given for n in group}
+    mine = [[n for n in group if n in table.names] for group in given]
+    if not given or any(named & set(group) for group in EXCLUSIVE):
+        return mine
+    return usual + mine
+
+
+def _on_disk(attributes: Path, table: Attributes, folder: Path, notes: list[str]) -> dict[str, str]:
+    """The file, below the folder of the images, of each listed name that has one."""
+    with os.scandir(folder) as entries:
+        present = [entry.name for entry in entries]
+    flat = set(present)
+    found = {name: name for name in table.rows if name in flat}
+    if len(found) < len(table.rows):
+        there: Iterable[str] = (n for n in present if Path(n).suffix.lower() in EXTENSIONS)
+        if folders_in(folder):
+            there = [p.relative_to(folder).as_posix() for p in files_below(folder)]
+        names = Names(there)
+        for name in table.rows:
+            if name not in found:
+                try:
+                    file = names.find(name)
+                except UserError as error:
+                    raise UserError(f"'{attributes}', line {table.lines[name]}: {error}") from error
+                if file is not None:
+                    found[name] = file
+    taken: dict[str, str] = {}
+    for name, file in found.items():
+        if taken.setdefault(file, name) != name:
+            lines = table.lines[taken[file]], table.lines[name]
+            raise UserError(
+                f"'{attributes}', lines {min(lines)} and {max(lines)} both mean '{folder / file}': "
+                "keep one, or write folders and endings."
+            )
+    loose = [n for n in present if n not in taken and Path(n).suffix.lower() in EXTENSIONS]
+    if loose and found:
+        notes.append(
+            f"left out: {len(loose):,} files in '{folder}' that '{attributes.name}' does not list."
+        )
+    others = other_files(folder) if len(present) > len(taken) + len(loose) else None
+    if others:
+        notes.append(f"left out, as they are no images here: {counted(others)}.")
+    return found
+
+
+def _split(
+    split: str,
+    partition: str,
+    seed: int,
+    base: Path,
+    attributes: Path,
+    table: Attributes,
+    found: dict[str, str],
+    notes: list[str],
+) -> tuple[list[str], bool]:
+    """The listed names of a split, and whether there is a val split with images.
+
+    Raises:
+        UserError: no partition file, one without images of a split, or no such split.
+    """
+    listed = list(table.rows)
+    whole = len(listed) == CELEBA_SIZE
+    file = _find(base, "list_eval_partition")
+    if partition == "paper" and not whole:
+        partition = "official" if file else "share"
+        notes.append(
+            f"'{attributes.name}' lists {len(listed):,} images, so this is not CelebA, of which "
+            f"the paper tests on {_PAPER_TEST:,}: "
+            + (
+                f"split as '{file}' says."
+                if file
+                else "about a tenth, by a hash of the names, is held out."
+            )
+        )
+    if partition == "official":
+        if file is None:
+            other = (
+                f"partition=paper ({_PAPER_TEST:,} random test images, as published)"
+                if whole
+                else "partition=share (about a tenth is held out, by a hash of the names)"
+            )
+            raise UserError(
+                f"'{base}' has no list_eval_partition.txt (or .csv), nor have its Anno/ and Eval/ "
+                f"and the folder above: put it there, or choose data.celeba.{other}."
+            )
+        return _by_partition(split, file, attributes, listed, found, notes)
+    if split == "val":
+        raise UserError(
+            f"partition={partition} has no val split: use test, or a partition file that lists one."
+        )
+    if partition == "share":
+        there = [name for name in listed if name in found]
+        has = table.values[[table.rows[name] for name in there]] == 1
+        kinds = [column.nonzero().flatten().tolist() for column in has.T]
+        test = held_out([found[name] for name in there], seed, f"'{base}'", kinds)
+        held = {name for name, is_test in zip(there, test, strict=True) if is_test}
+        part = held if split == "test" else set(there) - held
+        # Of the listed images that are not there nothing is said twice.
+        lost = len(listed) - len(there)
+        if lost:
+            notes.append(
+                f"left out: {lost:,} of {len(listed):,} listed images, which are not there."
+            )
+        return [name for name in there if name in part], False
+    files = list(listed)
+    random.Random(seed).shuffle(files)
+    return (files[:_PAPER_TEST] if split == "test" else files[_PAPER_TEST:]), False
+
+
+def _by_partition(
+    split: str,
+    file: Path,
+    attributes: Path,
+    listed: list[str],
+    found: dict[str, str],
+    notes: list[str],
+) -> tuple[list[str], bool]:
+    table, more = read_partition(file)
+    notes += more
+    if not set(listed) <= set(table):
+        names = Names(table)
+        of = {name: names.find(name) for name in listed}
+        table = {name: table[known] for name, known in of.items() if known is not None}
+        lost, strange = len(listed) - len(table), len(set(names.all) - set(of.values()))
+    else:
+        lost, strange = 0, len(table) - len(listed)
+    if lost:
+        notes.append(f"left out: {lost:,} listed images that '{file}' does not list.")
+    if strange:
+        notes.append(f"{strange:,} images of '{file}' are not listed in '{attributes.name}'.")
+    rows = [name for name in listed if table.get(name) == split]
+    if not rows:
+        raise UserError(
+            f"'{file}' puts no image into {split} that '{attributes}' lists: it may have been cut "
+            "short; get it whole, or choose data.celeba.partition=share (a tenth is held out)."
+        )
+    return rows, any(table.get(name) == "val" for name in found)
 
 
 def _find_images(root: Path) -> tuple[Path, Path]:
@@ -165,101 +334,16 @@ def _find_images(root: Path) -> tuple[Path, Path]:
 
 
 def _find_file(base: Path, stem: str) -> Path:
+    found = _find(base, stem)
+    if found is None:
+        raise UserError(
+            f"CelebA's '{stem}.txt' (or .csv) was looked for in '{base}', its Anno/ and Eval/ and "
+            "the folder above, and is in none: put it next to img_align_celeba/."
+        )
+    return found
+
+
+def _find(base: Path, stem: str) -> Path | None:
     places = [base, base / "Anno", base / "Eval", base.parent]
-    for place in places:
-        for ending in (".txt", ".csv"):
-            if (place / f"{stem}{ending}").is_file():
-                return place / f"{stem}{ending}"
-    hint = " or set partition=paper" if stem == "list_eval_partition" else ""
-    raise UserError(
-        f"CelebA's '{stem}.txt' (or .csv) was looked for in '{base}', its Anno/ and Eval/ and the "
-        f"folder above, and is in none: put it next to img_align_celeba/{hint}."
-    )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each line that is not blank."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                fields = line.replace(",", " ").split()
-                if fields:
-                    yield number, fields
-    except UnicodeDecodeError as error:
-        raise UserError(f"'{path}' is not a text file: download it again.") from error
-
-
-def _read_attributes(
-    path: Path, labels: Sequence[str] | None
-) -> tuple[tuple[str, ...], dict[str, list[float]], list[str]]:
-    """Chosen attribute names, file name to their values, and all names.
-
-    Takes the official text (a count, a header without a column for the file, -1/1) and the
-    common CSV (header with image_id, 0/1 or -1/1), and anything between.
-    """
-    lines = _lines(path)
-    number, header = next(lines, (1, []))
-    if len(header) == 1 and header[0].isdecimal():
-        number, header = next(lines, (2, []))
-    header = list(map(label_name, header))
-    if not header:
-        raise UserError(f"'{path}' has no header line with attribute names.")
-    rows: dict[str, list[float]] = {}
-    names: tuple[str, ...] = ()
-    columns: list[int] = []
-    minus = False
-    for number, fields in lines:
-        if not rows:
-            # The header names the column of the file or it does not: the first row tells.
-            if len(fields) == len(header):
-                header = header[1:]
-            names = _choose(path, header, labels)
-            columns = [header.index(n) + 1 for n in names]
-        if len(fields) != len(header) + 1:
-            raise UserError(
-                f"'{path}', line {number}: expected a file name and {len(header)} values, "
-                f"found {len(fields)} fields."
-            )
-        values = [WRITTEN.get(fields[c]) for c in columns]
-        if None in values:
-            c = columns[values.index(None)]
-            raise UserError(
-                f"'{path}', line {number}: '{fields[c]}' for {header[c - 1]} is none of 1, -1, 0."
-            )
-        if fields[0] in rows:
-            raise UserError(f"'{path}', line {number}: '{fields[0]}' is listed twice.")
-        rows[fields[0]] = [v for v in values if v is not None]
-        minus = minus or "-1" in fields
-    if not rows:
-        raise UserError(f"'{path}' lists no images below its header (line {number}).")
-    table = read_written(torch.tensor(list(rows.values())), names, str(path), minus)
-    return names, dict(zip(rows, table.tolist(), strict=True)), header
-
-
-def _choose(path: Path, header: list[str], labels: Sequence[str] | None) -> tuple[str, ...]:
-    if labels is None:
-        names = tuple(n for n in PAPER_LABELS if n in header)
-        if not names:
-            raise UserError(
-                f"'{path}' has none of the paper's attributes: name the labels you want among "
-                f"{', '.join(header)}."
-            )
-        return names
-    wanted = tuple(map(label_name, labels))
-    for name in wanted:
-        if name not in header:
-            raise UserError(f"'{path}': {unknown_label(name, header)}")
-    return wanted
-
-
-def _read_partition(path: Path) -> dict[str, str]:
-    table = {}
-    for number, fields in _lines(path):
-        if number == 1 and fields[-1] not in _PARTITION.values():
-            continue  # The header of the CSV.
-        if len(fields) != 2 or fields[1] not in _PARTITION.values():
-            raise UserError(
-                f"'{path}', line {number}: expected a file name and 0 (train), 1 (val) or 2 (test)."
-            )
-        table[fields[0]] = fields[1]
-    return table
+    files = (place / f"{stem}{ending}" for place in places for ending in (".txt", ".csv"))
+    return next((file for file in files if file.is_file()), None)

@@ -23,6 +23,7 @@ from stargan.data.batches import (
     free_shared_memory,
     still,
 )
+from stargan.data.image_folder import FileImages
 from stargan.data.prepared import PreparedImages
 from stargan.data.sampler import (
     StepSampler,
@@ -189,6 +190,8 @@ class DataModule(pl.LightningDataModule):
                         )
                     built[split][name] = images
         self.labels = JointLabelSpace([images.space for images in built["train"].values()])
+        for name in self._datasets:
+            agree_on_bits([split[name] for split in built.values() if name in split])
         if self._limit is not None:
             for name, images in built["train"].items():
                 chosen = islice(balanced_choice(images.labels, self._seed), self._limit)
@@ -472,8 +475,11 @@ class DataModule(pl.LightningDataModule):
                     for split, s in splits.items()
                 )
                 lines.append(f"  {part.start + i:>3}  {label:<{wide}}  {shown}")
+            said: set[str] = set()
             for prepared in splits.values():
-                notes = getattr(prepared.images, "notes", ())
+                notes = [n for n in getattr(prepared.images, "notes", ()) if n not in said]
+                # What is said of all the files is said once.
+                said.update(notes)
                 lines += [f"  {prepared.images.where}: {note}" for note in notes]
             if self.skipped[name]:
                 lines.append(f"  {self.skipped[name]:,} unreadable images were skipped so far")
@@ -523,6 +529,16 @@ class DataModule(pl.LightningDataModule):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
+
+
+def agree_on_bits(splits: Sequence[LabeledImages]) -> None:
+    """Let the files of all splits of a data set be scaled by the same bits in use, and say so."""
+    files = [images for images in splits if isinstance(images, FileImages)]
+    bits = max((images.sampled_bits() for images in files), default=0)
+    for images in files:
+        images.bits = bits
+        if bits not in (0, 16):
+            images.notes += (f"images of more than 8 bits use {bits}: they are scaled by these.",)
 
 
 def _fingerprint(images: LabeledImages) -> Plain:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from stargan.contracts import LabeledImages, RegionImages
-from stargan.errors import UserError
+from stargan.errors import UnreadableImageError, UserError
 from stargan.imaging.framing import crop_resize
 from stargan.imaging.regions import Region
 
@@ -128,7 +128,8 @@ class PreparedImages:
         """``(H, W, C)`` uint8, or None for an unreadable image that is to be skipped.
 
         Raises:
-            UserError: unreadable (unless skipped), or smaller than the crop; names the image.
+            UnreadableImageError: unless they are skipped; names the image.
+            UserError: smaller than the crop.
         """
         if self._kept is not None and self._state[index] == _KEPT:
             return self._kept[index]
@@ -138,7 +139,9 @@ class PreparedImages:
             image = self.images.load(index)
         except UserError as error:
             if not self._skip:
-                raise
+                raise UnreadableImageError(
+                    f"{str(error).rstrip('.')}, or leave such images out: data.on_error=skip."
+                ) from error
             self._state[index] = _UNREADABLE
             _log.warning("%s; another image takes its place.", str(error).rstrip("."))
             return None

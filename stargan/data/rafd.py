@@ -12,17 +12,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from stargan.data.files import existing_folder, files_in, folders_in
-from stargan.data.image_folder import (
-    TEST_SHARE,
-    FileImages,
+from stargan.data.class_folders import (
     check_split,
     class_files,
     class_names,
-    draw_test,
     labeled_by_class,
     split_names,
 )
+from stargan.data.files import existing_folder, files_in, folders_in
+from stargan.data.image_folder import FileImages
+from stargan.data.splits import TEST_SHARE
 from stargan.errors import UserError
 from stargan.imaging.regions import Box, Region
 from stargan.labels import LabelSpace, unknown_label
@@ -84,7 +83,9 @@ class RaFD(FileImages):
         base = existing_folder(root)
         notes: list[str] = []
         if folders_in(base):
-            files, is_split = class_files(base, split, labels)
+            files, is_split, notes = class_files(
+                base, split, None if labels is None else list(labels)
+            )
             known = class_names(base)
         else:
             if split == "val":
@@ -191,7 +192,9 @@ def _draw(files: dict[str, list[Path]], by: str, seed: int, base: Path) -> set[P
     every = sorted((p for paths in files.values() for p in paths), key=lambda p: p.name)
     rng = random.Random(seed)
     if by == "image":
-        return draw_test(every, rng, f"'{base}'")
+        if len(every) < 2:
+            raise UserError(f"'{base}' has {len(every)} image: a train and a test split need two.")
+        return set(rng.sample(every, max(1, round(TEST_SHARE * len(every)))))
     people: dict[str, list[Path]] = {}
     for path in every:
         match = _NAME.match(path.name)

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from stargan.data.box_table import read_boxes
 from stargan.data.files import files_below
 from stargan.errors import UserError
-from stargan.imaging.decode import EXTENSIONS, upright_size
+from stargan.imaging.decode import EXTENSIONS, upright, upright_size
 from stargan.imaging.regions import Box, Region
 from stargan.labels import unknown_label
 
@@ -238,9 +238,9 @@ class MaskFolder(RegionFiles):
             return self._open[1]  # The labels of an image come one after another.
         try:
             with Image.open(file) as opened:
-                upright = ImageOps.exif_transpose(opened)
-                array = np.asarray(upright) != 0
-                bands = upright.getbands()
+                turned = upright(opened)
+                array = np.asarray(turned) != 0
+                bands = turned.getbands()
         except Exception as error:  # Decoders raise almost anything on damaged files.
             raise UserError(f"the mask '{file}' cannot be read ({error}): replace it.") from error
         if array.ndim == 3:

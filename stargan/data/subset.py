@@ -42,6 +42,14 @@ class Subset:
         return self.whole.name(self.rows[index])
 
 
+def origin(images: LabeledImages, row: int) -> tuple[LabeledImages, int]:
+    """The data set and the row that an image comes from, through subsets."""
+    while isinstance(images, Subset):
+        row = images.rows[row]
+        images = images.whole
+    return images, row
+
+
 class ChosenLabels(Subset):
     """Drawn faces that know only some of their labels.
 

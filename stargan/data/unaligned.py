@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan.data.files import existing_folder, files_below, folders_in
-from stargan.data.image_folder import FileImages, labeled_by_class
+from stargan.data.class_folders import labeled_by_class
+from stargan.data.files import each_once, existing_folder, files_below, folders_in
+from stargan.data.image_folder import FileImages
 from stargan.errors import UserError
 from stargan.labels import LabelSpace
 
@@ -41,7 +42,9 @@ class Unaligned(FileImages):
                 f"'{base}' has no folder {' and no folder '.join(missing)}: the layout is trainA, "
                 "trainB, testA, testB."
             )
-        files = {n: files_below(there[w.lower()]) for n, w in zip(called, wanted, strict=True)}
+        files = {
+            n: each_once(files_below(there[w.lower()])) for n, w in zip(called, wanted, strict=True)
+        }
         for name, path in zip(called, wanted, strict=True):
             if not files[name]:
                 raise UserError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from stargan.contracts import CounterfactualImages
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.faces import is_drawn
 from stargan.data.prepared import PreparedImages
+from stargan.data.record import RECORD, count_seen, files_of, trained_on
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, Match, match
+from stargan.runs import run_folder
 
 NEUTRAL = "neutral"
 """The class from which the paper translates expressions (section 5.4)."""
@@ -129,6 +132,34 @@ class TestSet:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def seen_by(self, path: str | Path, who: str) -> str:
+        """Whether what is tested, or what judges, was trained on test images: one sentence.
+
+        Args:
+            path: of the model or the judge, in its run folder or not.
+            who: what it is called.
+
+        Returns:
+            Empty: it was not, or the images have no files.
+        """
+        here = list(files_of(self.test.images, self.rows.tolist()))
+        place = Path(path).expanduser()
+        trained = trained_on(run_folder(place) if place.exists() else None)
+        if not here:
+            return ""
+        if trained is None:
+            return (
+                f"What {who} was trained on is not recorded beside it ({RECORD} of its run "
+                "folder): whether these test images are among it is not known."
+            )
+        seen = count_seen(trained, here)
+        if not seen:
+            return ""
+        return (
+            f"{seen:,} of the {len(here):,} test images of {self.name} are images that {who} was "
+            "trained on: the figures flatter, hold out others."
+        )
 
     @property
     def wishes(self) -> list[Wish]:

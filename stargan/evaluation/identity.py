@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from stargan import __version__
-from stargan.contracts import LabeledImages
 from stargan.data.prepared import PreparedImages
 from stargan.data.region_files import fingerprint
-from stargan.data.subset import Subset
+from stargan.data.subset import origin
 from stargan.errors import Plain
 from stargan.evaluation.held_out import TestSet
 from stargan.evaluation.measure import Instruments
@@ -62,7 +61,7 @@ def contents(split: PreparedImages, rows: Sequence[int]) -> str:
     """
     found = hashlib.sha256()
     for row in rows:
-        images, index = _origin(split.images, row)
+        images, index = origin(split.images, row)
         found.update(images.name(index).encode())
         paths = getattr(images, "paths", None)
         if paths is not None:
@@ -106,11 +105,3 @@ def of_file(path: str | Path) -> str:
 def of_model(path: str | Path) -> list[str]:
     """The file of a model, or the files of a set of models."""
     return [of_file(find(one, "translator")) for one in members(path) or [Path(path)]]
-
-
-def _origin(images: LabeledImages, row: int) -> tuple[LabeledImages, int]:
-    """The data set and the row that an image comes from, through subsets."""
-    while isinstance(images, Subset):
-        row = images.rows[row]
-        images = images.whole
-    return images, row

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stargan.imaging.decode import EXTENSIONS, open_image, to_rgb, upright_size
-from stargan.imaging.files import image_files, natural_key
+from stargan.imaging.decode import EXTENSIONS, open_image, sampled_bits, to_rgb, upright_size
+from stargan.imaging.files import image_files, left_out, natural_key
 from stargan.imaging.framing import (
     CROP_TOLERANCE,
     crop_resize,
@@ -26,12 +26,14 @@ __all__ = [
     "framing_words",
     "grid",
     "image_files",
+    "left_out",
     "natural_key",
     "open_image",
     "save_animation",
     "save_png",
     "to_float",
     "to_pil",
+    "sampled_bits",
     "to_rgb",
     "to_tensor",
     "to_uint8",

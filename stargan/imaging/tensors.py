@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stargan.imaging.decode import _bytes
+from stargan.imaging.deep import raw_bytes
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -40,4 +40,4 @@ def to_pil(image: Tensor) -> Image.Image:
     """``(3, H, W)`` in [-1, 1] as RGB, ``(1, H, W)`` as grey. See ``to_uint8``."""
     planes, height, width = image.shape
     mode = "L" if planes == 1 else "RGB"
-    return Image.frombytes(mode, (width, height), _bytes(to_uint8(image).permute(1, 2, 0)))
+    return Image.frombytes(mode, (width, height), raw_bytes(to_uint8(image).permute(1, 2, 0)))

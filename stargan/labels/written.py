@@ -1,15 +1,38 @@
-"""Label values as people write them into attribute files: 1, 0 and -1."""
+"""Label values as people write them into attribute files: 1, 0 and -1, words, nothing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from stargan.errors import UserError
 
-WRITTEN = {"1": 1.0, "+1": 1.0, "0": 0.0, "-1": -1.0, "1.0": 1.0, "0.0": 0.0, "-1.0": -1.0}
+YES = frozenset(["true", "t", "yes", "y"])
+NO = frozenset(["false", "f", "no", "n"])
+NOTHING = frozenset(["", "nan", "na", "n/a", "<na>", "null", "none", "?"])
+"""What is written for a label that is not known."""
+
+
+@lru_cache(maxsize=4096)
+def written(text: str) -> tuple[float, bool] | None:
+    """A value, and whether it is a word: 1, 0 or -1; -1 for the word no; NaN for what is not known.
+
+    None: it is none of these.
+    """
+    word = text.strip().lower()
+    if word in YES or word in NO:
+        return (1.0 if word in YES else -1.0), True
+    if word in NOTHING:
+        return math.nan, False
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return (number, False) if number in (1, 0, -1) else None
 
 
 def read_written(
@@ -19,10 +42,10 @@ def read_written(
 
     1 is set. Where a column has -1, that is not set, and 0 between 1 and -1 is not known.
     Where it has none, 0 is not set, unless other columns of the file have -1: then a column of 1
-    and 0 could mean either.
+    and 0 could mean either. NaN is not known.
 
     Args:
-        values: ``(N, L)`` in {1, 0, -1}.
+        values: ``(N, L)`` in {1, 0, -1, NaN}.
         names: of the columns.
         where: the file, for messages.
         elsewhere: whether -1 is in columns of the file that are not among these.

@@ -90,6 +90,9 @@ def show_photos(judge: Judge, config: Plain, output: Path) -> None:
     """Write ``<stem>_<label>.png`` for each photo and label, and ``contact_sheet.png``."""
     labels = chosen_labels(judge, config["class"])
     files = imaging.image_files(config["input"])
+    words = imaging.left_out(config["input"])
+    if words:
+        print(words, file=sys.stderr)
     heads = [titles(judge)[i] for i in labels]
     names = output_names(files, heads, taken=[SHEET])
     taken = {p.resolve() for p in files}

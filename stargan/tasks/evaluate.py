@@ -219,7 +219,12 @@ def evaluate_source(
             f"distance in {distance}, 1 is that between two test images; these features follow "
             "the label too"
         )
-    notes = list(test.notes)
+    notes = [test.seen_by(subject.path, "the model")]
+    notes += [test.seen_by(config["judge"], "the judge")] if config["judge"] else []
+    notes = [words for words in notes if words] + test.notes
+    unread = len(test) - len(records.real["row"])
+    if unread:
+        notes.append(f"{unread:,} test images cannot be read and were left out.")
     cannot = left_out(test, records)
     notes += [cannot] if cannot else []
     failures = []

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stargan.data.celeba import EXCLUSIVE, PAPER_LABELS
+from stargan.data.attribute_file import PAPER_LABELS
+from stargan.data.celeba import EXCLUSIVE
 from stargan.data.drawn.person import EXPRESSIONS
 from stargan.errors import UserError
 from stargan.export import save_export

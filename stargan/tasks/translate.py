@@ -67,6 +67,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
     wish = None if liked is not None or cfg["to"] == "all" else _labels(cfg["to"])
     known = _labels(cfg["labels"]) if cfg.get("labels") else None
     files = imaging.image_files(cfg["input"])
+    bits = _look_at(cfg["input"], files)
     output = _output_folder(cfg["output"], Path(cfg["input"]).expanduser())
 
     translator = Translator.from_pretrained(
@@ -108,7 +109,7 @@ def translate(cfg: Mapping[str, Any]) -> None:
             photos: dict[int, Image.Image] = {}
             for i in places:
                 try:
-                    photo = imaging.open_image(files[i])
+                    photo = imaging.open_image(files[i], bits)
                     photos[i] = translator.prepare(photo)
                 except UserError:
                     if on_error == "raise":
@@ -152,6 +153,17 @@ def translate(cfg: Mapping[str, Any]) -> None:
 
 
 main = translate
+
+
+def _look_at(place: str | Path, files: Sequence[Path]) -> int:
+    """Say what of a folder is not taken, and how many bits images of more than 8 use; the bits."""
+    words = imaging.left_out(place)
+    if words:
+        print(words, file=sys.stderr)
+    bits = imaging.sampled_bits(files)
+    if bits not in (0, 16):
+        print(f"images of more than 8 bits use {bits}: scaled by these.", file=sys.stderr)
+    return bits
 
 
 def framing_note(framed: Mapping[str, str], count: int, translator: Translator) -> str:

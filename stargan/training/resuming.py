@@ -116,12 +116,13 @@ def check_settings(config: Plain) -> Plain:
     return saved
 
 
-def check_data(checkpoint: Mapping[str, Any], now: Plain) -> None:
+def check_data(checkpoint: Mapping[str, Any], now: Plain, seen: str = "") -> None:
     """Refuse to go on with other labels, images or image settings than the run began with.
 
     Args:
         checkpoint: of the run.
         now: ``DataModule.identity`` of the data that are there.
+        seen: what ``seen_in_training`` says of them.
 
     Raises:
         UserError: a difference; one sentence with both sides.
@@ -149,7 +150,7 @@ def check_data(checkpoint: Mapping[str, Any], now: Plain) -> None:
             if words:
                 raise UserError(
                     f"the {split} images of '{name}' are not those that the run was trained "
-                    f"with: {words}; {NEW_RUN}."
+                    f"with: {words}{f'; {seen}' if seen else ''}; {NEW_RUN}."
                 )
 
 

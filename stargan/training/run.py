@@ -24,16 +24,18 @@ from rich.logging import RichHandler
 from stargan import __version__, building, configs
 from stargan.data import DATASET
 from stargan.data.datamodule import DataModule
-from stargan.errors import Plain, UserError
+from stargan.data.record import seen_in_training, write_record
+from stargan.errors import Plain, UnreadableImageError, UserError
 from stargan.methods.base import Method, Sampling
 from stargan.progress import duration, plain_console
-from stargan.runs import FIGURES
+from stargan.runs import FIGURES, LAST
 from stargan.training import checkpoints
 from stargan.training.callback import Run, RunCallback, build_callbacks
 from stargan.training.distributed import OneReduction, cluster, place
 from stargan.training.engine import Engine
 from stargan.training.loggers import build_loggers, close
 from stargan.training.metrics_log import MetricsLog, read_rows
+from stargan.training.precision import has_bfloat16
 from stargan.training.progress import ProgressBar
 from stargan.training.resuming import (
     LOCK,
@@ -148,7 +150,7 @@ def fit(
     max_steps = run_length(config, data)
     identity = data.identity()
     if resume:
-        check_data(resume, identity)
+        check_data(resume, identity, seen_in_training(Path(config["resume"]), data))
     method = build_method(config, data)
     start = resume["stargan"]["step"] if resume else 0
     used_up = resume is not None and nothing_left(config, resume, max_steps, method)
@@ -185,6 +187,13 @@ def fit(
     before = [p.detach().clone() for p in first]
     try:
         trainer.fit(engine, datamodule=data)
+    except UnreadableImageError as error:
+        if engine.step == start or not (folder / LAST).is_file():
+            raise
+        raise UnreadableImageError(
+            f"{str(error).rstrip('.')}; the run is saved, stargan train resume={folder} goes on "
+            f"from step {checkpoints.load(folder / LAST)['stargan']['step']}."
+        ) from error
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"out of memory on {engine.device}: lower data.batch_size or data.image_size, "
@@ -213,6 +222,7 @@ class Begin(pl.Callback):
             settings |= {"resume": None, "run_dir": str(run.folder)}
             (run.folder / FIGURES).unlink(missing_ok=True)  # those of before it went on
             write_whole(run.folder / "config.yaml", configs.to_yaml(configs.absolute(settings)))
+            write_record(run.folder, run.data)
             introduce(run, run.engine.step, run.engine.max_steps)
 
 
@@ -508,15 +518,6 @@ def equip(trainer: pl.Trainer, run: Run, chosen: list[RunCallback], resume: Plai
     trainer.loggers = run.loggers
 
 
-def has_bfloat16(accelerator: str) -> bool:
-    """Whether the device that will be used computes in bfloat16 (and does not imitate it)."""
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
-        return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return False
-
-
 def introduce(run: Run, start: int, max_steps: int) -> None:
     """Say what is about to happen: data, label -> index -> count, sizes, where it goes."""
     method, console = run.method, run.console
@@ -585,12 +586,14 @@ def finish(run: Run, chosen: list[RunCallback]) -> dict[str, float]:
         )
     skipped = sum(data.skipped.values())
     if skipped:
-        facts["data"] = f"{skipped} unreadable images were skipped"
+        facts["data"] = f"{skipped:,} unreadable images were skipped"
     report = run.folder / "report.md"
     sections = [callback.report() for callback in chosen]
     write_report(report, facts, run.terms.latest, sections)
     console.print()
-    said: dict[str, str] = {k: facts[k] for k in ("steps", "phases", "untrained") if k in facts}
+    said: dict[str, str] = {
+        k: facts[k] for k in ("steps", "phases", "untrained", "data") if k in facts
+    }
     for callback in chosen:
         said |= callback.summary()
     said |= {path.stem: str(path), "report": str(report)}

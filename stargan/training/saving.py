@@ -14,6 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from stargan.errors import UnreadableImageError
 from stargan.training.distributed import hear, running_statistics, wait_for_all, world_size
 from stargan.training.engine import Engine
 from stargan.writing import whole
@@ -61,6 +62,14 @@ class Checkpoints(pl.Callback):
         assert isinstance(module, Engine)
         if self.saved_step != module.step:
             self.save(trainer, module, numbered=True)
+
+    def on_exception(
+        self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        assert isinstance(module, Engine)
+        # Of one process: others may be in the middle of a step, and saving waits for all.
+        if isinstance(exception, UnreadableImageError) and trainer.world_size == 1 and module.step:
+            self.on_train_end(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: Engine, numbered: bool) -> None:
         """Save now. Every rank calls it; the first one moves the file into place.

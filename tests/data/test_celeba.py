@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan.data import celeba
 from stargan.data.celeba import CelebA
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace
@@ -139,7 +140,10 @@ def test_the_folder_may_be_one_off(tmp_path: Path) -> None:
     assert CelebA(tmp_path / "celeba" / "img_align_celeba", "train").paths == paths
 
 
-def test_paper_partition_is_the_seeded_shuffle_of_all_rows(tmp_path: Path) -> None:
+def test_paper_partition_is_the_seeded_shuffle_of_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(celeba, "CELEBA_SIZE", 2005)
     names = [f"{i:06d}.jpg" for i in range(1, 2006)]
     root = make(tmp_path, "Male Young\n" + "".join(f"{n} 1 -1\n" for n in names), images=False)
     for name in names:
@@ -156,6 +160,13 @@ def test_paper_partition_is_the_seeded_shuffle_of_all_rows(tmp_path: Path) -> No
         CelebA(root, "val", partition="paper")
     with pytest.raises(UserError, match=r"list_eval_partition.*partition=paper"):
         CelebA(root, "train")
+    monkeypatch.setattr(celeba, "CELEBA_SIZE", 202_599)
+    other = CelebA(root, "train", partition="paper")
+    assert 1700 < len(other) < 1900, "another data set: about a tenth is held out"
+    assert "not CelebA" in other.notes[0]
+    with pytest.raises(UserError, match=r"list_eval_partition.*partition=share") as caught:
+        CelebA(root, "train")
+    assert "partition=paper" not in str(caught.value)
 
 
 def test_missing_images_are_counted(tmp_path: Path) -> None:
@@ -170,7 +181,8 @@ def test_missing_images_are_counted(tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("2\nMale Young\na.jpg 1 -1\nb.jpg 1\n", r"line 4: expected a file name and 2 values"),
-        ("Male Young\na.jpg 1 -1\nb.jpg 1 yes\n", r"line 3: 'yes' for Young"),
+        ("Male Young\na.jpg 1 -1\nb.jpg 1 maybe\n", r"line 3: 'maybe' for Young"),
+        ("Male Young\na.jpg 1 -1\nb.jpg 1 yes\n", "Young has numbers .line 2. and words .line 3."),
         ("Male Young\na.jpg 1 -1\na.jpg 1 1\n", r"line 3: 'a.jpg' is listed twice"),
         ("Male Young\n", "lists no images"),
         ("", "no header"),
@@ -198,8 +210,6 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         CelebA(tmp_path, "train", labels=["Blonde_Hair"])
     with pytest.raises(UserError, match="unknown partition"):
         CelebA(tmp_path, "train", partition="mine")
-    with pytest.raises(UserError, match="tests on 2000"):
-        CelebA(tmp_path, "train", partition="paper")
     (tmp_path / "list_attr_celeba.txt").unlink()
     with pytest.raises(UserError, match=r"list_attr_celeba.txt.*looked for"):
         CelebA(tmp_path, "train")
