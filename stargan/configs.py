@@ -40,17 +40,18 @@ PATH_KEYS = (
         "inception",
         "like",
     ),
+    *("compare", "study", "votes"),
     *("lpips", "images", "regions", "examples", "generator", "discriminator", "features"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
 TEXT_KEYS = (
     *("to", "class", "name", "known", "host", "root_path", "trust"),
-    "method.target",
+    *("method.target", "title"),
 )
 # Values of these are lists of label names, and lists of such lists: text as it is typed, or 1_1
 # would be 11 and true no name.
-NAME_KEYS = ("labels",)
+NAME_KEYS = ("labels", "columns")
 GROUP_KEYS = ("groups",)
 # What may be another when a run is resumed: how long and on what it trains, where the data lie,
 # what is written, watched and measured. All else makes it another run.
@@ -74,6 +75,11 @@ METHOD_KEYS = (
 )
 MOST_VALUES = 100_000
 """Of a configuration in a file; ours have some hundreds."""
+
+
+def file_name(task: str) -> str:
+    """What the yaml and the module of a task are called: ``study build`` is ``study_build``."""
+    return re.sub("[ -]", "_", task)
 
 
 def config_dir() -> Path:
@@ -191,7 +197,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     """The resolved configuration of a task as plain data.
 
     Args:
-        task: name of a root yaml, such as ``train``.
+        task: as it is typed, such as ``train`` or ``study build``.
         overrides: as typed, ``key=value`` or ``group=choice``; ``conf=DIR`` adds choices of the
             person's own, from a folder laid out as conf/.
         mandatory: refuse a configuration in which a mandatory value (``???``) is missing.
@@ -224,7 +230,8 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
             written.append(text)
         try:
             groups = [t for t in written if (config_dir() / t.partition("=")[0]).is_dir()]
-            base = hydra_compose(config_name=task, overrides=[*groups, *searched])
+            name = file_name(task)
+            base = hydra_compose(config_name=name, overrides=[*groups, *searched])
             keys = set(leaves(OmegaConf.to_container(base, resolve=False)))
             renamed = [rename(text, keys) for text in written]
             for text in renamed:
@@ -232,7 +239,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
                     check_key(text.partition("=")[0], keys, task)
             as_typed = [t for t in renamed if takes_text(*t.split("=", 1)) and t not in groups]
             rest = [text for text in renamed if text not in as_typed]
-            config = hydra_compose(config_name=task, overrides=[*rest, *searched])
+            config = hydra_compose(config_name=name, overrides=[*rest, *searched])
             for text in as_typed:
                 key, _, value = text.partition("=")
                 node, last = parent(config, key)
@@ -396,7 +403,7 @@ def typed(overrides: Sequence[str]) -> list[Plain]:
     return found
 
 
-def typed_names(value: str) -> list[str]:
+def typed_names(value: str, key: str = "labels") -> list[str]:
     """Names as they are typed: ``[Male,Young]``, or without brackets.
 
     Text, not Hydra's grammar and not YAML's: ``[1_1,true,O'Brien,100% (real)]`` are four names. A
@@ -411,7 +418,7 @@ def typed_names(value: str) -> list[str]:
     names = [part.strip() for part in inner.split(",")]
     names = [n[1:-1] if len(n) > 1 and n[0] == n[-1] and n[0] in "\"'" else n for n in names]
     if not all(names):
-        raise UserError(f"labels={value} has an empty name: write it like labels=[Male,Young].")
+        raise UserError(f"{key}={value} has an empty name: write it like {key}=[Male,Young].")
     return names
 
 
@@ -432,11 +439,11 @@ def typed_groups(value: str) -> list[list[str]]:
 def typed_text(key: str, value: str, task: str = "train") -> Any:
     """A value that is text as it is typed: free text, a path, names, groups of names."""
     last = key.rpartition(".")[2]
-    if key == "class" or (last in NAME_KEYS and task in ("translate", "import_official")):
+    if key == "class" or (last in NAME_KEYS and task in ("translate", "import-official")):
         # Edits (Male=1), or a word of their own (all, celeba5); names where there are brackets.
         return typed_names(value) if value.strip()[:1] == "[" else value
     if last in NAME_KEYS:
-        return typed_names(value)
+        return typed_names(value, last)
     if last in GROUP_KEYS:
         return typed_groups(value)
     return str(Path(value).expanduser()) if last in PATH_KEYS else value

@@ -98,7 +98,9 @@ def test_cfg_job_prints_the_configuration(capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load(capsys.readouterr().out)["data"]["image_size"] == 48
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([task, "--help"] for task in cli.TASKS)])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([*task.split(), "--help"] for task in cli.TASKS)]
+)
 def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli.run(arguments)
     shown = capsys.readouterr().out
@@ -110,7 +112,7 @@ def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixtur
 def test_keys_of_the_help_have_the_words_of_conf(
     task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.run([task, "--help"])
+    cli.run([*task.split(), "--help"])
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
     flat = " ".join(shown.split())
@@ -118,7 +120,7 @@ def test_keys_of_the_help_have_the_words_of_conf(
         keys = {k: v for k, v in configs.documented().items() if k in OFTEN}
         assert len(keys) > 10
     else:
-        keys = configs.keys_of(configs.config_dir() / f"{cli.module_name(task)}.yaml")
+        keys = configs.keys_of(configs.config_dir() / f"{configs.file_name(task)}.yaml")
         keys = {k: v for k, v in keys.items() if k not in ("defaults", "limits")}
     for name, key in keys.items():
         assert f"{name}={key.default} {key.words} " in f"{flat} "

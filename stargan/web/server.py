@@ -1,9 +1,10 @@
-"""The server of the page: one private folder, one port, nothing left behind."""
+"""Servers of pages, one port each; that of photos leaves nothing behind."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -11,11 +12,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from stargan.errors import UserError
-from stargan.web.guard import Guard
+from stargan.web.guard import Gate, Guard
 from stargan.web.limits import Limits
 from stargan.web.studio import Studio
 from stargan.web.visits import sweep
@@ -34,31 +35,102 @@ QUIET = {
 }
 
 
-def require_gradio() -> None:
+def require(package: str, task: str) -> None:
     """Refuse in one sentence where the extra is missing; loads nothing.
 
+    Args:
+        package: as it is imported.
+        task: what needs it.
+
     Raises:
-        UserError: Gradio is not installed.
+        UserError: it is not installed.
     """
-    if find_spec("gradio") is None:
-        raise UserError("stargan serve needs Gradio: pip install 'stargan[web]'.")
+    if find_spec(package) is None:
+        raise UserError(f"stargan {task} needs {package.capitalize()}: pip install 'stargan[web]'.")
 
 
-class PageServer(AbstractContextManager["PageServer"]):
-    """Serves a studio on one address.
+class Server(AbstractContextManager[Any]):
+    """Serves an application on one address.
 
-    ``with PageServer(...) as server:`` runs it beside the caller (tests); ``run()`` inside serves
-    until Ctrl-C. On leaving, the folder of uploads is gone.
+    ``with Server(...) as server:`` and ``server.start()`` runs it beside the caller; ``wait()``
+    then lasts until it is interrupted.
+
+    Args:
+        host: an address of this machine; 0.0.0.0 for all of them.
+        port: 0 for any that is free.
+
+    Attributes:
+        address: the page's URL.
+
+    Raises:
+        UserError: the port is in use, the host is none of this machine.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        self.address = f"http://{name}:{self.port}"
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def serve(self, app: Gate) -> None:
+        """What is served, once the server starts."""
+        import uvicorn
+
+        config = uvicorn.Config(
+            app,
+            log_level="critical",
+            # A visitor's open page is a connection that never ends by itself.
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=30,
+        )
+        self._server = uvicorn.Server(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self) -> None:
+        """Serve beside the caller."""
+        self._spawn(lambda: self._server.run(sockets=[self._socket]))
+        while not self._server.started:
+            if not self._threads[-1].is_alive():
+                raise RuntimeError("the server did not start")
+            self._stop.wait(0.02)
+
+    def wait(self) -> None:
+        """Until the server, once started, ends by itself; a signal may interrupt."""
+        while self._threads[-1].is_alive():
+            self._threads[-1].join(timeout=0.5)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._socket.close()
+
+    def _spawn(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+
+class PageServer(Server):
+    """Serves a studio on one address; on leaving, the folder of uploads is gone.
 
     Args:
         studio: what is served.
         limits: what visitors may send.
-        host: an address of this machine; 0.0.0.0 for all of them.
-        port: 0 for any that is free.
+        host, port: see ``Server``.
         root_path: where a reverse proxy puts the page, such as ``/faces``.
 
     Attributes:
-        address: the page's URL.
         folder: where uploads lie until they are read.
         page: the Gradio application.
 
@@ -74,29 +146,15 @@ class PageServer(AbstractContextManager["PageServer"]):
         port: int = 7860,
         root_path: str | None = None,
     ) -> None:
-        require_gradio()
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
-        name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        self.address = f"http://{name}:{self.port}"
+        require("gradio", "serve")
+        super().__init__(host, port)
         self.limits = limits
         self._temporary = tempfile.TemporaryDirectory(prefix="stargan-serve-")
         self.folder = Path(self._temporary.name).resolve()
         # Before Gradio is imported, and again whenever its components are made.
         os.environ.update(QUIET, GRADIO_TEMP_DIR=str(self.folder))
-        import uvicorn
-
         self.page = self._build(studio, root_path)
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        config = uvicorn.Config(
-            Guard(self._app, self.folder, limits.bytes),
-            log_level="critical",
-            # A visitor's open page is a connection that never ends by itself.
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=30,
-        )
-        self._server = uvicorn.Server(config)
+        self.serve(Guard(self._app, self.folder, limits.bytes))
 
     def _build(self, studio: Studio, root_path: str | None) -> Page:
         import gradio as gr
@@ -124,22 +182,10 @@ class PageServer(AbstractContextManager["PageServer"]):
         )
         return page
 
-    def __enter__(self) -> PageServer:
-        return self
-
     def start(self) -> None:
         """Serve beside the caller."""
         self._spawn(self._tidy)
-        self._spawn(lambda: self._server.run(sockets=[self._socket]))
-        while not self._server.started:
-            if not self._threads[-1].is_alive():
-                raise RuntimeError("the server did not start")
-            self._stop.wait(0.02)
-
-    def wait(self) -> None:
-        """Until the server, once started, ends by itself; a signal may interrupt."""
-        while self._threads[-1].is_alive():
-            self._threads[-1].join(timeout=0.5)
+        super().start()
 
     def __exit__(
         self,
@@ -147,18 +193,9 @@ class PageServer(AbstractContextManager["PageServer"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=10)
-        self._socket.close()
+        super().__exit__(kind, error, trace)
         with suppress(OSError):  # On Windows a file that is still open stays.
             self._temporary.cleanup()
-
-    def _spawn(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        self._threads.append(thread)
 
     def _tidy(self) -> None:
         """Now and then: files nobody asked about, visits nobody came back to."""
@@ -166,6 +203,24 @@ class PageServer(AbstractContextManager["PageServer"]):
         while not self._stop.wait(min(30, seconds / 2)):
             sweep(self.folder, seconds)
             self.page.tidy()
+
+
+def until_ended(server: Server) -> None:
+    """Serve until Ctrl-C, or until a service manager ends it."""
+    with suppress(KeyboardInterrupt):
+        # SIGTERM is a service manager's way to end: what is open must be closed then, too. SIGINT
+        # would be ignored where a script has started this in the background.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+        server.start()
+        print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
+        server.wait()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for once in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(once, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _listen(host: str, port: int) -> socket.socket:
