@@ -75,6 +75,13 @@ def test_the_paper_s_names_need_no_prefix() -> None:
         (["train", "experiment=demo", "--verbose"], "unknown option"),
         (["train", "resume=no/such/run"], "no run folder"),
         (["translate", "model=x"], "must be given"),
+        (["study"], "stargan study: which one? Say build, serve, tally."),
+        (["study", "study=x"], "which one?"),
+        (["study", "taly"], "'taly' is unknown. Did you mean 'tally'?"),
+        (["study", "build", "compar=x"], "Did you mean compare="),
+        (["study", "build", "compare=x", "columns=[a,]"], "columns=[a,] has an empty name"),
+        (["study", "build", "nonsense=x"], "All keys: stargan study build --cfg job."),
+        (["import-official", "nonsense=x"], "All keys: stargan import-official --cfg job."),
     ],
 )
 def test_bad_words_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:
@@ -98,11 +105,9 @@ def test_cfg_job_prints_the_configuration(capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load(capsys.readouterr().out)["data"]["image_size"] == 48
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], *([*task.split(), "--help"] for task in cli.TASKS)]
-)
-def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    cli.run(arguments)
+@pytest.mark.parametrize("task", ["", "study", *cli.TASKS])
+def test_help_names_the_words(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run([*task.split(), "--help"])
     shown = capsys.readouterr().out
     assert "usage: stargan" in shown
     assert "Traceback" not in shown

@@ -3,8 +3,8 @@
 Choi et al. (StarGAN, CVPR 2018, section 5.3) showed people a photo, a wish and four translations in
 random order, and asked for the best one by realism, transfer of the attributes and identity.
 
-Questions and answers have names that say nothing: digests under a secret that comes from the weights
-of the models, so that the same study has the same names and a voter cannot find out whose they are.
+Questions and answers have names that say nothing: digests under a secret that is made of the
+models' weights. The same study has the same names, and no voter can find out whose they are.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 (() => {
   const study = JSON.parse(document.getElementById("study").textContent);
   const server = document.querySelector('meta[name="votes"]').content;
-  const slot = "stargan-study-" + study.study;
+  const slot = "preference-study-" + study.study;
   const $ = (id) => document.getElementById(id);
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   // A double tap must not answer the question that comes next.
@@ -105,7 +105,7 @@
     $("words").textContent = check ? "Which of these is the very same photo?" : one.words;
     $("hint").textContent = check
       ? "Not a changed one: exactly this photo."
-      : "Tap the best one: real, as wished, the same otherwise.";
+      : "Tap the best one: real, as wished, else unchanged.";
     $("photo").src = one.photo;
     $("photo").parentElement.parentElement.style.setProperty("--shape", study.shape);
     $("bar").max = asked.length;
@@ -115,7 +115,7 @@
     $("back").disabled = place === 0;
     const mine = state.answers[one.name];
     $("next").disabled = !mine;
-    $("answers").className = one.answers.length > 4 ? "many" : "";
+    $("answers").className = one.answers.length % 3 ? "" : "threes";
     $("answers").replaceChildren(...one.answers.map((answer, i) => {
       const button = document.createElement("button");
       const img = document.createElement("img");
