@@ -20,10 +20,8 @@ def comparison(
     folder: Path, methods: dict[str, str] = TITLES, seeds: int = 1, sizes: tuple[int, ...] = (32,)
 ) -> Path:
     """What ``stargan compare`` leaves behind, with random weights."""
-    words = [
-        "experiment=demo",
-        *(f"data.attributes.count.{s}=24" for s in ("train", "val", "test")),
-    ]
+    few = (f"data.attributes.count.{split}=24" for split in ("train", "val", "test"))
+    words = ["experiment=demo", *few]
     data = configs.of_training(words)["data"]
     listed: list[dict[str, Any]] = []
     runs = {}
@@ -66,18 +64,15 @@ def made_up() -> Study:
 
 def ballot(voter: int, chosen: str, check: str = "yes", at: int = 1) -> Ballot:
     """A voter's answers: ``aab-`` chooses a, a, b and skips the last question."""
-    answers = {
-        f"q{i}": Answer(f"q{i}-{method}", at + i)
-        for i, method in enumerate(chosen, 1)
-        if method != "-"
-    }
+    numbered = [(f"q{i}", i, method) for i, method in enumerate(chosen, 1) if method != "-"]
+    answers = {q: Answer(f"{q}-{method}", at + i) for q, i, method in numbered}
     if check:
         answers["check"] = Answer(check, at)
     return Ballot(f"{voter:032x}", answers)
 
 
-def as_text(ballot: Ballot, study: Study, **changes: Any) -> str:
+def as_text(ballot: Ballot, of: Study, **changes: Any) -> str:
     """The JSON that the page makes."""
     answers = {q: {"name": a.name, "at": a.at} for q, a in ballot.answers.items()}
-    plain = {"study": study.fingerprint, "voter": ballot.voter, "answers": answers}
+    plain = {"study": of.fingerprint, "voter": ballot.voter, "answers": answers}
     return json.dumps(plain | changes)

@@ -25,7 +25,8 @@ def main(config: Plain) -> None:
     folder = Path(config["study"]).expanduser()
     study = read_key(folder)
     box = BallotBox(folder / DATABASE, study, most)
+    app = booth(folder / PAGE, study, box)
     with Server(config["host"], config["port"]) as server:
-        server.serve(booth(folder / PAGE, study, box))
+        server.serve(app)
         until_ended(server)
     print(f"ended; {len(box.ballots())} voters are in {folder / DATABASE}.")

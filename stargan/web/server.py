@@ -22,6 +22,8 @@ from stargan.web.studio import Studio
 from stargan.web.visits import sweep
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from stargan.web.page import Page
 
 # Read by Gradio when it is imported: nothing is reported to anybody, no history of requests is
@@ -73,6 +75,7 @@ class Server(AbstractContextManager[Any]):
         self.address = f"http://{name}:{self.port}"
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._server: uvicorn.Server | None = None
 
     def serve(self, app: Gate) -> None:
         """What is served, once the server starts."""
@@ -92,8 +95,10 @@ class Server(AbstractContextManager[Any]):
 
     def start(self) -> None:
         """Serve beside the caller."""
-        self._spawn(lambda: self._server.run(sockets=[self._socket]))
-        while not self._server.started:
+        assert self._server is not None, "there is nothing to serve yet"
+        server = self._server
+        self._spawn(lambda: server.run(sockets=[self._socket]))
+        while not server.started:
             if not self._threads[-1].is_alive():
                 raise RuntimeError("the server did not start")
             self._stop.wait(0.02)
@@ -109,7 +114,8 @@ class Server(AbstractContextManager[Any]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
+        if self._server is not None:
+            self._server.should_exit = True
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=10)

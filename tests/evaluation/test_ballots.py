@@ -184,5 +184,5 @@ def test_a_box_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_studies_are_told_apart() -> None:
-    with pytest.raises(OtherStudyError, match="^0{16}$"):
+    with pytest.raises(OtherStudyError, match=r"^0{16}$"):
         parse(as_text(THREE[0], STUDY, study="0" * 16), STUDY)

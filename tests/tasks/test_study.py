@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stargan import cli
 from stargan.errors import UserError
 from stargan.evaluation import study
 from stargan.evaluation.ballots import Answer, Ballot, BallotBox
 from stargan.evaluation.study import Study, draw, in_words, read_key
+from stargan.reports.study import embedded
 from tests.studies import ATTRIBUTES, TITLES, as_text, comparison
 from tests.tiny import MOODS
 
@@ -110,23 +114,11 @@ def test_seeds_take_turns_and_sizes_do_not_tell(tmp_path: Path) -> None:
     assert {q.column for q in key.questions.values()} == {"Hair", "Hair + Male"}
     assert (key.each, key.checks, data["shape"]) == (6, {}, "32 / 32")
     pictures = [a["picture"] for q in data["questions"] for a in q["answers"]]
-    sizes = {size_of(picture) for picture in pictures}
-    assert sizes == {(32, 32)}
-
-
-def size_of(address: str) -> tuple[int, int]:
-    import base64
-    from io import BytesIO
-
-    from PIL import Image
-
-    return Image.open(BytesIO(base64.b64decode(address.partition(",")[2]))).size
+    assert {pixels(picture).shape for picture in pictures} == {(32, 32, 3)}
 
 
 def test_the_picture_is_the_method_s(compared: Path, built: Path) -> None:
     """What the key says of a picture is true: made anew by that model, from that photo."""
-    from stargan.reports.study import embedded
-
     rooms = study.read_comparison(compared)
     room = study.open_room("attributes", rooms["attributes"], "cpu", ())
     for one in study.questions_of(room, ["Male"], 2, 0, 32):
@@ -148,11 +140,7 @@ def test_the_picture_is_the_method_s(compared: Path, built: Path) -> None:
 
 
 def pixels(address: str) -> np.ndarray:
-    import base64
-    from io import BytesIO
-
-    from PIL import Image
-
+    """A ``data:`` address as integers ``(H, W, 3)``."""
     data = base64.b64decode(address.partition(",")[2])
     return np.asarray(Image.open(BytesIO(data)).convert("RGB"), dtype=int)
 
