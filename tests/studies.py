@@ -8,7 +8,7 @@ from typing import Any
 
 from stargan import configs
 from stargan.evaluation.ballots import Answer, Ballot
-from stargan.evaluation.study import Asked, Right, Study
+from stargan.evaluation.study_key import Asked, Right, Study
 from stargan.labels import LabelSpace
 from tests.tiny import HAIR, settings, write_export
 

@@ -1,4 +1,4 @@
-"""A preference study: which photos and wishes are asked about, and the key to the answers.
+"""The questions of a preference study: photos, wishes, and what every method made of them.
 
 Choi et al. (StarGAN, CVPR 2018, section 5.3) showed people a photo, a wish and four translations in
 random order, and asked for the best one by realism, transfer of the attributes and identity.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,7 @@ from stargan.evaluation.votes import columns_of
 from stargan.export import Model, open_model, possible
 from stargan.hints import did_you_mean, nearest
 from stargan.labels import LabelSpace
-from stargan.writing import write_whole
 
-PAGE = "study.html"
-KEY = "key.json"
-"""Which answer is whose: not for voters."""
-FORMAT = 1
 CHOICES = 4
 """Pictures of an attention check, one of them the photo itself."""
 SAMPLE = 64
@@ -105,56 +100,6 @@ class Check:
     photo: Image.Image
     made: dict[str, Image.Image]
     right: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question as the key has it.
-
-    Attributes:
-        column, wish: see ``Question``.
-        answers: opaque name to method.
-    """
-
-    column: str
-    wish: str
-    answers: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Right:
-    """An attention check as the key has it: its answers, and the right one."""
-
-    answers: list[str]
-    right: str
-
-
-@dataclass(frozen=True)
-class Study:
-    """The key of a study.
-
-    Attributes:
-        fingerprint: a digest of all that voters see.
-        title: of the page.
-        each: questions that a voter gets, checks not counted.
-        methods: name to title.
-        questions, checks: by name.
-        made: how: version, seed, comparison; for people.
-    """
-
-    fingerprint: str
-    title: str
-    each: int
-    methods: dict[str, str]
-    questions: dict[str, Asked]
-    checks: dict[str, Right]
-    made: Plain = field(default_factory=dict)
-
-    def takes(self, question: str, answer: str) -> bool:
-        """Whether that question has that answer."""
-        if question in self.questions:
-            return answer in self.questions[question].answers
-        return question in self.checks and answer in self.checks[question].answers
 
 
 def read_comparison(folder: str | Path) -> dict[str, list[Entry]]:
@@ -482,53 +427,6 @@ def in_words(space: LabelSpace, label: Tensor, target: Tensor) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", " ").strip().lower()
-
-
-def write_key(study: Study, folder: Path) -> None:
-    """Write the key of a study."""
-    plain = {"format": FORMAT, **asdict(study)}
-    write_whole(folder / KEY, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_key(folder: str | Path) -> Study:
-    """The key of a study.
-
-    Raises:
-        UserError: no study, or a damaged one.
-    """
-    place = Path(folder).expanduser()
-    file = place / KEY
-    if not file.is_file():
-        raise UserError(f"study={folder} is no study: give the output= of stargan study build.")
-    try:
-        plain = json.loads(file.read_text("utf-8"))
-        if plain["format"] != FORMAT:
-            raise UserError(f"'{file}' is of another version of stargan: build the study again.")
-        study = Study(
-            str(plain["fingerprint"]),
-            str(plain["title"]),
-            int(plain["each"]),
-            _texts(plain["methods"]),
-            {
-                str(name): Asked(str(q["column"]), str(q["wish"]), _texts(q["answers"]))
-                for name, q in plain["questions"].items()
-            },
-            {
-                str(name): Right([str(a) for a in c["answers"]], str(c["right"]))
-                for name, c in plain["checks"].items()
-            },
-            dict(plain["made"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"'{file}' is damaged: build the study again.") from error
-    whose = {method for asked in study.questions.values() for method in asked.answers.values()}
-    if not whose or not whose <= set(study.methods):
-        raise UserError(f"'{file}' is damaged: build the study again.")
-    return study
-
-
-def _texts(plain: Mapping[str, str]) -> dict[str, str]:
-    return {str(name): str(text) for name, text in plain.items()}
 
 
 def chosen_columns(rooms: Sequence[Room], columns: Sequence[str] | None) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from stargan.errors import Plain
-from stargan.evaluation.ballots import Count
-from stargan.evaluation.study import Check, Question, Study
+from stargan.evaluation.study import Check, Question
+from stargan.evaluation.study_key import Study
+from stargan.evaluation.tally import Count
 from stargan.evaluation.votes import Votes
 from stargan.metrics.bootstrap import Estimate
 from stargan.reports.page import Page

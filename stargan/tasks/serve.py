@@ -11,8 +11,9 @@ from stargan.errors import UserError
 from stargan.export import refuse_untrained
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Reader, open_judge
+from stargan.web.host import require, until_ended
 from stargan.web.limits import Limits
-from stargan.web.server import PageServer, require, until_ended
+from stargan.web.server import PageServer
 from stargan.web.studio import Studio, titles
 
 

@@ -9,13 +9,14 @@ from rich.console import Console
 from stargan import __version__
 from stargan.errors import Plain, UserError
 from stargan.evaluation import study
+from stargan.evaluation.study_key import KEY, PAGE, Asked, Right, Study, read_key, write_key
 from stargan.export import find_device
 from stargan.hints import did_you_mean, nearest
 from stargan.reports.study import page, page_data
 from stargan.writing import write_whole
 
 
-def main(config: Plain) -> study.Study:
+def main(config: Plain) -> Study:
     """Build as configured, see ``conf/study_build.yaml``.
 
     Raises:
@@ -47,25 +48,25 @@ def main(config: Plain) -> study.Study:
     data = page_data(config["title"], each, questions, checks)
     there = {m for question in questions for m in question.methods.values()}
     titles = {e.method: e.title for entries in compared.values() for e in entries}
-    key = study.Study(
+    key = Study(
         data["study"],
         config["title"],
         each,
         {method: title for method, title in titles.items() if method in there},
-        {q.name: study.Asked(q.column, q.wish, q.methods) for q in questions},
-        {c.name: study.Right(list(c.made), c.right) for c in checks},
+        {q.name: Asked(q.column, q.wish, q.methods) for q in questions},
+        {c.name: Right(list(c.made), c.right) for c in checks},
         {"version": __version__, "seed": config["seed"], "compare": str(config["compare"])},
     )
-    if (output / study.KEY).exists() and study.read_key(output).fingerprint != key.fingerprint:
+    if (output / KEY).exists() and read_key(output).fingerprint != key.fingerprint:
         raise UserError(f"output={output} holds another study, with its key: give another folder.")
     text = page(data)
-    study.write_key(key, output)
-    write_whole(output / study.PAGE, text)
+    write_key(key, output)
+    write_whole(output / PAGE, text)
     report(key, config, output, len(text.encode()))
     return key
 
 
-def report(key: study.Study, config: Plain, output: Path, size: int) -> None:
+def report(key: Study, config: Plain, output: Path, size: int) -> None:
     """Say what was made, and what was fewer than asked for."""
     columns: dict[str, int] = {}
     for asked in key.questions.values():
@@ -77,8 +78,8 @@ def report(key: study.Study, config: Plain, output: Path, size: int) -> None:
             print(f"of {name} there are {number} photos, not {config['count']}")
     if len(key.checks) < config["checks"]:
         print(f"the photos allow {len(key.checks)} attention checks, not {config['checks']}")
-    print(f"wrote {output / study.PAGE} ({size / 1e6:.1f} MB): for voters")
-    print(f"wrote {output / study.KEY}: which result is whose, for you alone")
+    print(f"wrote {output / PAGE} ({size / 1e6:.1f} MB): for voters")
+    print(f"wrote {output / KEY}: which result is whose, for you alone")
 
 
 def chosen(

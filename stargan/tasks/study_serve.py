@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stargan.errors import Plain, UserError
 from stargan.evaluation.ballots import DATABASE, BallotBox
-from stargan.evaluation.study import PAGE, read_key
-from stargan.web.server import Server, require, until_ended
+from stargan.evaluation.study_key import PAGE, read_key
+from stargan.web.host import Server, require, until_ended
 
 
 def main(config: Plain) -> None:

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from stargan.errors import Plain, UserError
-from stargan.evaluation import ballots
-from stargan.evaluation.study import read_key
+from stargan.evaluation import ballots, tally
+from stargan.evaluation.study_key import read_key
 from stargan.reports.study import facts, tables, tally_page
 from stargan.writing import write_whole
 
 
-def main(config: Plain) -> ballots.Count:
+def main(config: Plain) -> tally.Count:
     """Count as configured, see ``conf/study_tally.yaml``.
 
     Raises:
@@ -34,8 +34,8 @@ def main(config: Plain) -> ballots.Count:
     found = ballots.read_files(paths, study)
     if (folder / ballots.DATABASE).exists():
         found += ballots.BallotBox(folder / ballots.DATABASE, study).ballots()
-    counted = ballots.count(found, study, fails)
-    plain = ballots.to_plain(counted, study)
+    counted = tally.count(found, study, fails)
+    plain = tally.to_plain(counted, study)
     write_whole(output, json.dumps(plain, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     tally_page(counted, study).save_markdown(output.with_suffix(".md"))
     for name, words in facts(counted, study).items():

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from stargan.errors import UserError
 from stargan.evaluation.ballots import BallotBox, BallotError, FullError, OtherStudyError, parse
-from stargan.evaluation.study import Study
+from stargan.evaluation.study_key import Study
 from stargan.web.guard import Gate
 
 VOTES = "votes"

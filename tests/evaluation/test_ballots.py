@@ -18,12 +18,10 @@ from stargan.evaluation.ballots import (
     BallotError,
     FullError,
     OtherStudyError,
-    alpha,
-    count,
     parse,
     read_files,
-    to_plain,
 )
+from stargan.evaluation.tally import alpha, count, to_plain
 from stargan.evaluation.votes import read_tally
 from stargan.metrics.bootstrap import mean_interval
 from tests.studies import as_text, ballot, made_up

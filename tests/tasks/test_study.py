@@ -19,7 +19,8 @@ from stargan import cli
 from stargan.errors import UserError
 from stargan.evaluation import study
 from stargan.evaluation.ballots import Answer, Ballot, BallotBox
-from stargan.evaluation.study import Study, draw, in_words, read_key
+from stargan.evaluation.study import draw, in_words
+from stargan.evaluation.study_key import Study, read_key
 from stargan.reports.study import embedded
 from tests.studies import ATTRIBUTES, TITLES, as_text, comparison
 from tests.tiny import MOODS

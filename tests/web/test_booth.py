@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from stargan.errors import UserError
 from stargan.evaluation.ballots import BallotBox
-from stargan.evaluation.study import Study, write_key
+from stargan.evaluation.study_key import Study, write_key
 from stargan.web.booth import ALONE, booth
 from stargan.web.guard import BODY
 from tests.studies import as_text, ballot, made_up
@@ -152,3 +152,12 @@ def send(address: str, text: str) -> Any:
     request = urllib.request.Request(f"{address}/votes", text.encode(), JSON)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return answer.status
+
+
+def test_the_server_starts_without_torch() -> None:
+    """Votes are text: nobody should wait for Lightning to keep them."""
+    code = (
+        "import sys, stargan.tasks.study_serve, stargan.web.booth\n"
+        "assert not {'torch', 'gradio', 'PIL', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env=os.environ.copy(), check=True, timeout=100)

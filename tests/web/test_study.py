@@ -16,10 +16,10 @@ import pytest
 
 from stargan import cli
 from stargan.evaluation.ballots import BallotBox
-from stargan.evaluation.study import read_key
+from stargan.evaluation.study_key import read_key
 from stargan.evaluation.votes import read_tally
 from stargan.web.booth import booth
-from stargan.web.server import Server
+from stargan.web.host import Server
 from tests.studies import comparison
 from tests.web.test_browser import PHONE
 
