@@ -1,4 +1,4 @@
-"""The key of a preference study: whose each answer is. The server of votes loads it without torch."""
+"""The key of a preference study: whose each answer is. The server of votes opens it: no torch."""
 
 from __future__ import annotations
 

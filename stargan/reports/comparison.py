@@ -260,7 +260,7 @@ def comparison_page(found: Found) -> Page:
         _masks(page, found.beside)
     for result in found.results:
         if result.votes and result.classes:
-            _preference(page, result, None)
+            _preference(page, result, found.study)
         _labels(page, result)
     _costs(page, found)
     return page
@@ -332,8 +332,10 @@ def _errors(page: Page, result: DataResult) -> None:
 
 def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
     page.heading(f"Preference: {result.name}")
-    people = study is not None
-    table = study.shares if study is not None else result.votes
+    # A study may have asked about other data sets, or not about all.
+    asked = {} if study is None else {c: study.shares[c] for c in result.votes if c in study.shares}
+    people = bool(asked)
+    table = asked or result.votes
     shown = [c for c in table if any(v.count for v in table[c].values())]
     titles = {m: seeds[0].entrant for m, seeds in result.methods.items()}
     head = ["method"]
@@ -350,7 +352,7 @@ def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
                 row.append("-" if known is None else f"{known:.1%}")
     who = (
         f"**Votes of people**, from the study `{study.path}`."
-        if study is not None
+        if study is not None and people
         else f"**Votes of the judge, not of people**: {RULE}."
     )
     counts = ", ".join(f"{c}: {max(v.count for v in table[c].values()):,}" for c in shown)
