@@ -21,8 +21,9 @@ from stargan.evaluation.votes import Votes
 from stargan.metrics.bootstrap import Estimate
 from stargan.reports.page import Page
 
-FEW = 20
-"""Voters; with fewer an interval over voters is too narrow."""
+FEW = 10
+"""Voters; with fewer an interval over voters holds the truth less often than it says: in 88 % with
+five made-up voters, in 94 % with ten and with twenty."""
 INTERVAL = (
     "95 % intervals: bootstrap over voters, all answers of a voter drawn together; they say how "
     "much other voters might change the figure, not other photos."
