@@ -405,7 +405,11 @@ def in_words(space: LabelSpace, label: Tensor, target: Tensor) -> str:
         space: of the labels.
         label, target: ``(L,)`` of the photo and of the wish.
     """
-    things = []
+    things: dict[str, list[str]] = {}
+
+    def add(subject: str, words: str) -> None:
+        things.setdefault(subject, []).append(words)
+
     for group in dict.fromkeys(space.group_of(name) for name in space.names):
         index = [space.index(name) for name in group]
         if torch.equal(label[index], target[index]):
@@ -414,15 +418,16 @@ def in_words(space: LabelSpace, label: Tensor, target: Tensor) -> str:
         name, last = group[value], group_name(group)
         on = bool(target[index[value]] > 0.5)
         if len(group) == 1 and name in MADE:
-            things.append(f"the person {MADE[name][on]}")
+            add("the person", MADE[name][on])
         elif len(group) > 1 and name.endswith(f"_{last}"):
-            things.append(f"the {_plain(last)} {_plain(name.removesuffix(last))}")
+            add(f"the {_plain(last)}", _plain(name.removesuffix(last)))
         elif name.lower() in EXPRESSIONS:
-            things.append(f"the face {name.lower()}")
+            add("the face", name.lower())
         else:
-            things.append(f"it “{'' if on else 'not '}{name.replace('_', ' ')}”")
-    text = ", ".join(things[:-1]) + (" and " if len(things) > 1 else "") + things[-1]
-    return f"Make {text}"
+            add("it", f"“{'' if on else 'not '}{name.replace('_', ' ')}”")
+    parts = [f"{subject} {' and '.join(of)}" for subject, of in things.items()]
+    joint = ", and " if any(" and " in part for part in parts) else " and "
+    return f"Make {joint.join(parts)}"
 
 
 def _plain(name: str) -> str:

@@ -105,7 +105,7 @@
     $("words").textContent = check ? "Which of these is the very same photo?" : one.words;
     $("hint").textContent = check
       ? "Not a changed one: exactly this photo."
-      : "Tap the best one: real, as wished, else unchanged.";
+      : "The best: real, as wished, else unchanged.";
     $("photo").src = one.photo;
     $("photo").parentElement.parentElement.style.setProperty("--shape", study.shape);
     $("bar").max = asked.length;
@@ -115,7 +115,8 @@
     $("back").disabled = place === 0;
     const mine = state.answers[one.name];
     $("next").disabled = !mine;
-    $("answers").className = one.answers.length % 3 ? "" : "threes";
+    const many = one.answers.length;
+    $("answers").className = many > 4 ? "many" : many === 3 ? "three" : "";
     $("answers").replaceChildren(...one.answers.map((answer, i) => {
       const button = document.createElement("button");
       const img = document.createElement("img");

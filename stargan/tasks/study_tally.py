@@ -41,11 +41,15 @@ def main(config: Plain) -> tally.Count:
     for name, words in facts(counted, study).items():
         print(f"{name}: {words}")
     console = Console(highlight=False, markup=False)
-    for head, rows in tables(counted, study).values():
-        table = Table(*head)
+    found_tables = tables(counted, study)
+    for name in ("columns", "agreement"):
+        head, rows = found_tables[name]
+        table = Table()
+        for title in head:
+            table.add_column(title, overflow="fold")
         for row in rows:
             table.add_row(*row)
         console.print(table)
     print(f"wrote {output}: for stargan compare ... study={output}")
-    print(f"wrote {output.with_suffix('.md')}")
+    print(f"wrote {output.with_suffix('.md')}: also wish by wish")
     return counted

@@ -251,7 +251,12 @@ def test_bad_input_is_one_sentence(
         ({"Young": 0}, "Make the person older"),
         (
             {"Black_Hair": 0, "Brown_Hair": 1, "Male": 0, "Young": 0},
-            "Make the hair brown, the person a woman and the person older",
+            "Make the hair brown, and the person a woman and older",
+        ),
+        ({"Male": 0, "Young": 0}, "Make the person a woman and older"),
+        (
+            {"Black_Hair": 0, "Brown_Hair": 1, "Young": 0},
+            "Make the hair brown and the person older",
         ),
     ],
 )
@@ -268,7 +273,7 @@ def test_wishes_of_any_label() -> None:
     assert in_words(MOODS, one, two) == "Make the face happy"
     own = study.LabelSpace(("Wearing_Hat", "cat", "dog"), [("cat", "dog")], name="own")
     assert in_words(own, torch.tensor([1.0, 1, 0]), torch.tensor([0.0, 0, 1])) == (
-        "Make it “not Wearing Hat” and it “dog”"
+        "Make it “not Wearing Hat” and “dog”"
     )
 
 
