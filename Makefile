@@ -3,7 +3,7 @@
 # make check  lint, types, import contract
 # make fast   the quick tests alone
 # make ordinary  the numeric tests as on a processor without AVX-512; make test runs it too
-# make mutants   do the tests notice small changes of the code? (MUTANTS="losses --sample 50")
+# make mutants   do the tests notice small changes of the code? 300 of them; MUTANTS="losses labels" for all of two rooms
 # make browser  installs Chromium where it is missing, for the test of the page (Debian, as root)
 # make bench  the paper recipe's step against a naive version of it; exported formats; monitors
 PYTHON ?= python3
@@ -47,6 +47,7 @@ ordinary: $(VENV)/dev
 fast: $(VENV)/dev
 	$(PYTEST) -m "not slow"
 
+MUTANTS ?= --sample 300
 mutants: $(VENV)/dev
 	$(BIN)/python scripts/mutants.py $(MUTANTS)
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stargan.errors import UserError
+
 if TYPE_CHECKING:
     from stargan.inference.sampler import Sampler
     from stargan.inference.translator import Translator
 
 __version__ = "0.1.0"
-__all__ = ["Sampler", "Translator", "__version__"]
+__all__ = ["Sampler", "Translator", "UserError", "__version__"]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

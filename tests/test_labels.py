@@ -7,6 +7,7 @@ import torch
 
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, match, parse_edits, way
+from stargan.labels.edits import Way
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
 CELEBA = LabelSpace([*HAIR, "Male", "Young"], [HAIR], name="celeba")
@@ -194,9 +195,69 @@ def test_parse_edits() -> None:
     expected = {"Blond_Hair": 1.0, "Young": 0.0, "Male": 0.5}
     assert parse_edits("Blond_Hair, Young=0,Male=0.5") == expected
     assert parse_edits("Young=-0.5") == {"Young": -0.5}
+    assert parse_edits("Young=-1,Male=1") == {"Young": -1.0, "Male": 1.0}
+
+
+def test_a_way_is_the_whole_way_if_nothing_is_said() -> None:
+    assert Way(True) == way("x", 1) == (True, 1)
+    assert Way(False) == way("x", 0) == way("x", -1) == (False, 1)
+    for value in (1.5, 2, -1.5, float("nan")):
+        with pytest.raises(UserError, match=r"'x=.*between 0 and 1"):
+            way("x", value)
+
+
+def test_a_space_of_another_name_may_have_the_label() -> None:
+    """One space is needed: it may be anywhere. Of several each must be in that of its name."""
+    needed = JointLabelSpace([LabelSpace(["Male"], name="faces")])
+    known = JointLabelSpace(
+        [LabelSpace(["Young"], name="faces"), LabelSpace(["Male"], name="others")]
+    )
+    assert match(needed, known, "a", "b").known == 1
+    two = JointLabelSpace([LabelSpace(["Male"], name="x"), LabelSpace(["Old"], name="y")])
+    assert match(two, known, "a", "b").places == [1]
+    with pytest.raises(UserError, match=r"\(Bald is missing\)"):
+        match(JointLabelSpace([LabelSpace(["Male", "Bald"])]), known, "a", "b")
+    neither = JointLabelSpace([LabelSpace(["Bald"], name="x"), LabelSpace(["Odd"], name="y")])
+    with pytest.raises(UserError) as refused:
+        match(neither, known, "a", "b")
+    assert "missing" not in str(refused.value), "of several spaces that says nothing"
+
+
+def test_a_label_with_several_dots_is_unknown() -> None:
+    for label in ("rafd.sad.very", "a.b.c"):
+        with pytest.raises(UserError, match=label.rpartition(".")[2]):
+            JOINT.locate(label)
+
+
+def test_an_unknown_label_beside_one_of_its_group_is_no_contradiction() -> None:
+    row = CELEBA.encode(["Black_Hair"])
+    row[1] = float("nan")
+    CELEBA.check(row, unknown=True)
+    with pytest.raises(UserError, match="outside"):
+        CELEBA.check(row)
 
 
 @pytest.mark.parametrize("text", ["", "a,,b", "a=", "a=x", "a=2", "a=-1.1", "a,a=0", "a=nan"])
 def test_parse_edits_refuses(text: str) -> None:
     with pytest.raises(UserError):
         parse_edits(text)
+
+
+def test_what_is_not_known_is_told_apart_from_what_is_not_set() -> None:
+    label = torch.tensor([[1.0, float("nan"), 0.0]])
+    filled, known = JOINT.without_unknown(label)
+    assert filled.tolist() == [[1, 0, 0]]
+    assert known.tolist() == [[True, False, True]]
+    assert torch.isnan(label[0, 1]), "the given labels are left alone"
+
+
+def test_a_condition_has_the_precision_of_the_labels() -> None:
+    labels = JOINT.expand(CELEBA.encode(["Male"]), 0)[None].double()
+    assert JOINT.condition(labels, torch.zeros(1, dtype=torch.long)).dtype == torch.float64
+
+
+def test_a_space_is_not_categorical_unless_it_is_said() -> None:
+    assert not LabelSpace(["a", "b"]).categorical
+    assert not LabelSpace.categorical
+    assert "_index" not in repr(CELEBA)
+    assert LabelSpace(["a"]) == LabelSpace(["a"])

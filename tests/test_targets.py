@@ -16,7 +16,7 @@ from stargan.contracts import Draw, TargetRule
 from stargan.data.draws import draw_numbers
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace
-from stargan.labels.targets import Edited, Permuted, change_one
+from stargan.labels.targets import Edited, Mismatched, Permuted, change_one, settle
 
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair"]
 FACES = LabelSpace([*HAIR, "Male", "Young"], [HAIR], name="faces")
@@ -227,3 +227,114 @@ def test_a_name_more_shifts_no_other_and_each_has_its_own_numbers() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UserError, match="'cauchy'"):
         draw_numbers({"x": Draw("cauchy")}, 4, [0])  # type: ignore[arg-type]
+
+
+def one_hot(*classes: int) -> NDArray[np.float32]:
+    """Rows of a space of four classes."""
+    return np.eye(4, dtype=np.float32)[list(classes)]
+
+
+FOUR = JointLabelSpace([LabelSpace("abcd", categorical=True, name="four")])
+NAN = np.float32("nan")
+
+
+def test_mismatched_targets_are_the_labels_of_another_row_each_as_likely() -> None:
+    label, dataset = one_hot(0, 0, 1, 2, 1), np.zeros(5, dtype=np.int64)
+    draw = rng(4)
+    seen = [Counter[tuple[int, ...]]() for _ in label]
+    for _ in range(4000):
+        target = Mismatched()(FOUR, label, dataset, draw)
+        for counter, row in zip(seen, target, strict=True):
+            counter[(int(row.argmax()),)] += 1
+    # Of the rows with another label: two of class 1 and one of class 2 for the first, ...
+    for i, chances in enumerate([{1: 2, 2: 1}] * 2 + [{0: 2, 2: 1}, {0: 2, 1: 2}, {0: 2, 2: 1}]):
+        whole = sum(chances.values())
+        assert probability(seen[i], {(c,): n / whole for c, n in chances.items()}) > 1e-4
+
+
+def test_mismatched_targets_stay_within_the_data_set() -> None:
+    label, dataset = batch(24, 5)
+    target = Mismatched()(JOINT, label, dataset, rng())
+    assert (target != label).any(1).all()
+    for number in (0, 1):
+        rows = {tuple(row) for row in label[dataset == number].tolist()}
+        assert {tuple(row) for row in target[dataset == number].tolist()} <= rows
+
+
+def test_where_all_rows_are_alike_one_thing_changes() -> None:
+    label = np.tile(one_hot(2), (6, 1))
+    target = Mismatched()(FOUR, label, np.zeros(6, dtype=np.int64), rng())
+    assert (target.sum(1) == 1).all()
+    assert (target[:, 2] == 0).all()
+    assert len(np.unique(target, axis=0)) > 1
+    assert Mismatched.smallest_batch == 2
+
+
+def test_what_a_target_does_not_know_is_the_images_own() -> None:
+    label, dataset = batch(12, 6)
+    target = label[::-1].copy()
+    dataset[:] = 0
+    label[:, 5:] = target[:, 5:] = 0
+    label[:, 3], label[4, 3] = np.arange(12) % 2, NAN
+    target[[2, 3], 3] = NAN
+    found = settle(JOINT, target, label, dataset, rng())
+    assert found[2, 3] == 0
+    assert found[3, 3] == 1
+    known = ~np.isnan(target)
+    assert (found[known] == target[known]).all()
+    assert np.isnan(target).any(), "the given array must not be written into"
+
+
+def test_unknown_to_both_it_is_that_of_a_random_image_of_the_data_set() -> None:
+    label = np.zeros((6, JOINT.size), dtype=np.float32)
+    label[:, 3] = [NAN, 1, 1, 0, NAN, 0]
+    dataset = np.array([0, 0, 0, 0, 0, 1])  # The last knows nothing of Male, it says 0 for all.
+    draw, seen = rng(2), Counter[tuple[int, ...]]()
+    for _ in range(3000):
+        found = settle(JOINT, label, label, dataset, draw)
+        assert not np.isnan(found).any()
+        assert (found[[1, 2, 3, 5]] == label[[1, 2, 3, 5]]).all()
+        seen[(int(found[0, 3]),)] += 1
+    assert probability(seen, {(1,): 2 / 3, (0,): 1 / 3}) > 1e-3
+
+
+def test_an_exclusive_group_is_settled_as_one() -> None:
+    label = np.zeros((3, JOINT.size), dtype=np.float32)
+    label[1, :3], label[2, :3] = [0, 1, 0], [NAN, 0, 1]  # Half known is not known.
+    target = label.copy()
+    target[0, :3] = [1, NAN, NAN]
+    target[1, :3] = [NAN, 0, 0]
+    for seed in range(20):
+        found = settle(JOINT, target, label, np.zeros(3, dtype=np.int64), rng(seed))
+        assert found[0].tolist() == label[0].tolist(), "the image's own, whole"
+        assert found[1, :3].tolist() == [0, 1, 0]
+        assert found[2, :3].tolist() in ([0, 0, 0], [0, 1, 0]), "one of those that are known"
+
+
+def test_known_to_nobody_it_is_not_set() -> None:
+    label = np.zeros((3, JOINT.size), dtype=np.float32)
+    label[:, 4] = NAN
+    found = settle(JOINT, label, label, np.zeros(3, dtype=np.int64), rng())
+    assert (found == 0).all()
+    whole = np.zeros((3, JOINT.size), dtype=np.float32)
+    assert settle(JOINT, whole, label, np.zeros(3, dtype=np.int64), rng()) is whole
+
+
+def test_an_unknown_label_comes_or_goes_as_often_and_others_as_if_they_were_known() -> None:
+    two = JointLabelSpace([LabelSpace(["x", "y"], name="two")])
+    label = np.array([[NAN, 1]], dtype=np.float32)
+    draw, seen = rng(3), Counter[tuple[int, ...]]()
+    for _ in range(6000):
+        row = change_one(two, label, np.zeros(1, dtype=np.int64), draw)[0]
+        seen[tuple(int(v) for v in np.nan_to_num(row, nan=9))] += 1
+    assert probability(seen, {(1, 1): 0.25, (0, 1): 0.25, (9, 0): 0.5}) > 1e-3
+
+
+def test_edits_leave_the_unknown_unknown() -> None:
+    label = np.zeros((2, JOINT.size), dtype=np.float32)
+    label[:, 2:5] = [[NAN, NAN, NAN], [0, NAN, 1]]
+    dataset = np.zeros(2, dtype=np.int64)
+    found = Edited({"Blond_Hair": 1, "Young": 0})(JOINT, label, dataset, rng())
+    assert found[:, :3].tolist() == [[0, 1, 0], [0, 1, 0]]
+    assert np.isnan(found[:, 3]).all()
+    assert found[:, 4].tolist() == [0, 0]

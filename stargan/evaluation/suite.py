@@ -166,6 +166,13 @@ def plan(config: Plain, spaces: Mapping[str, LabelSpace]) -> Comparison:
     beside = suite.get("side_by_side")
     if beside and not {beside["single"], beside["joint"]} <= set(methods):
         beside = None
+    for role in ("single", "joint") if beside else ():
+        name, labels = beside[role], beside["labels"]
+        if labels not in methods[name]["data"]:
+            raise UserError(
+                f"side_by_side puts {labels} on other faces by '{name}', which the suite does not "
+                f"train on {labels}: add it to the method's data."
+            )
     return Comparison(
         suite=suite["name"],
         data={d: merged([*w, *suite["words"], *given]) for d, w in used(suite, methods).items()},

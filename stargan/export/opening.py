@@ -28,7 +28,8 @@ def open_model(
         path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
             has made more steps), a folder of run folders of single-purpose models (``sets``), a
             folder that ``save_pretrained`` wrote, a ``.ckpt``, ``.safetensors``,
-            ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face hub.
+            ``.onnx`` or ``.pt2`` file, ``owner/name`` on the Hugging Face hub, or ``demo``, the
+            one that comes with the package.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
         revision: of a model on the hub: a branch, tag or commit.
         trust: packages whose networks the file may name, see ``building``.

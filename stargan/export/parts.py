@@ -33,6 +33,7 @@ from stargan.export.description import PRODUCTS, Framing, check, parse, without
 from stargan.export.rules import Rule, make_rule
 from stargan.labels import JointLabelSpace
 from stargan.runs import newest_run
+from stargan.shipped import MODEL, shipped
 from stargan.writing import write_whole
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx", ".pt2")
@@ -182,7 +183,8 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
     """The file to open: of a folder its model, of a name on the hub what was downloaded.
 
     Args:
-        path: a folder (of several runs the newest is meant), a file, or ``owner/name`` on the hub.
+        path: a folder (of several runs the newest is meant), a file, ``owner/name`` on the hub, or
+            ``demo``, the translator that comes with the package.
         kind: one of ``PRODUCTS``.
         revision: of a model on the hub.
 
@@ -191,6 +193,8 @@ def find(path: str | Path, kind: str, revision: str | None = None) -> Path:
     """
     if hub.is_hub_name(path):
         return hub.fetch(Path(path).as_posix(), revision)
+    if own := shipped(path, MODEL):
+        return own
     path = Path(path).expanduser()
     path = newest_run(path) or path
     if path.is_dir():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stargan.errors import UserError
 from stargan.imaging.decode import EXTENSIONS
+from stargan.shipped import INPUTS, shipped
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -21,10 +22,12 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 def image_files(path: str | Path) -> list[Path]:
     """The images of a folder in natural order (hidden files left out), or the one file named.
 
+    ``demo`` means those that come with the package.
+
     Raises:
         UserError: nothing there, or a folder without images.
     """
-    path = Path(path).expanduser()
+    path = shipped(path, INPUTS) or Path(path).expanduser()
     if path.is_file():
         return [path]
     if not path.is_dir():

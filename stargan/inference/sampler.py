@@ -45,6 +45,9 @@ class Sampler:
         self.training = training or {}
         self.batch_size = batch_size
 
+    def __repr__(self) -> str:
+        return f"Sampler({self.size[1]} x {self.size[0]} pixels)"
+
     @classmethod
     def from_pretrained(
         cls,

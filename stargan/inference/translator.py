@@ -63,8 +63,8 @@ class Translator:
         Args:
             path: a run folder (``generator.safetensors`` is taken unless ``checkpoints/last.ckpt``
                 has made more steps), a folder that ``save_pretrained`` wrote, a ``.ckpt``,
-                ``.safetensors``, ``.onnx`` or ``.pt2`` file, or ``owner/name`` on the Hugging Face
-                hub.
+                ``.safetensors``, ``.onnx`` or ``.pt2`` file, ``owner/name`` on the Hugging Face
+                hub, or ``demo``, the small one that comes with the package.
             device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best there is.
             batch_size: how many images the networks see at once.
             revision: of a model on the hub: a branch, tag or commit.
@@ -123,6 +123,13 @@ class Translator:
         with tempfile.TemporaryDirectory() as folder:
             saved = self.save_pretrained(folder)
             return hub.push(repo_id, saved, private, token, commit_message)
+
+    def __repr__(self) -> str:
+        height, width = self.model.size
+        labels = "; ".join(
+            f"{space.name}: {', '.join(space.names)}" for space in self.spaces.spaces
+        )
+        return f"Translator({width} x {height} pixels; {labels})"
 
     @property
     def spaces(self) -> JointLabelSpace:

@@ -201,7 +201,6 @@ def evaluate(
             room.judge = (open_judge(path, device, trust), f"the suite's classifier, {path.name}")
             room.judge[0].match(room.space, f"the judge {path}", "the data set")
     results = []
-    efforts: dict[str, runs.Effort] = {}
     for name, room in rooms.items():
         entrants = comparison.of(name)
         if not entrants:
@@ -221,12 +220,11 @@ def evaluate(
             )
             records.setdefault(entrant.method, []).append(one)
             lacking = left_out(test, one)
-            efforts.setdefault(entrant.name, runs.effort(entrant, trust))
             judged.append(
                 Judged(
                     entrant,
                     figures(one, test),
-                    efforts[entrant.name],
+                    runs.effort(entrant, trust),
                     [] if len(entrant.data) > 1 or is_joint(entrant) else runs.curve(entrant),
                     lacking or "",
                 )
@@ -296,7 +294,9 @@ def side_by_side(
 ) -> Beside:
     """A model of one data set and a joint one on the faces of another; the check of the masks."""
     told = comparison.side_by_side or {}
-    first = {e.method: e for e in comparison.entrants if e.seed == 1}
+    # A method has an entrant on each data set: meant are those that know the labels.
+    knowing = comparison.of(told["labels"])
+    first = {e.method: e for e in knowing if e.seed == 1}
     single, joint = (runs.open_entrant(first[told[k]], device, trust) for k in ("single", "joint"))
     faces, labels = rooms[told["faces"]], rooms[told["labels"]]
     seen = faces.test(joint, PICTURED)

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from stargan.progress import duration
 from stargan.training.engine import Engine
@@ -57,15 +57,14 @@ class ProgressBar(pl.Callback):
         self.bar = Progress(
             TextColumn("{task.fields[phase]}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[step]}"),
             TextColumn("{task.fields[speed]}"),
             TextColumn("[dim]{task.fields[terms]}"),
             console=self.console,
             refresh_per_second=4,
         )
-        self.task = self.bar.add_task(
-            "", total=self.max_steps, completed=module.step, phase="training", speed="", terms=""
-        )
+        words: dict[str, Any] = {"phase": "training", "speed": "", "terms": ""}
+        self.task = self.bar.add_task("", total=1, step=self.count(module), **words)
         self.bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -93,7 +92,8 @@ class ProgressBar(pl.Callback):
         if self.bar is not None:
             self.bar.update(
                 self.task,
-                completed=module.step,
+                completed=self.done(module),
+                step=self.count(module),
                 phase=phase_of(module) or "training",
                 speed=speed,
                 terms=terms,
@@ -101,8 +101,17 @@ class ProgressBar(pl.Callback):
         elif now - self.spoke > 15:
             self.spoke = now
             phase = f" ({phase_of(module)})" if phase_of(module) else ""
-            line = f"step {module.step}/{self.max_steps}{phase}  {speed}  {terms}"
+            line = f"step {self.count(module)}{phase}  {speed}  {terms}"
             self.console.print(line, soft_wrap=True)
+
+    def count(self, module: Engine) -> str:
+        """The step; of how many says nothing where the time may end the run."""
+        return str(module.step) if self.max_minutes else f"{module.step}/{self.max_steps}"
+
+    def done(self, module: Engine) -> float:
+        """The share of the run, of its steps or of its minutes, whichever is more."""
+        minutes = module.seconds / 60 / self.max_minutes if self.max_minutes else 0.0
+        return max(module.step / max(self.max_steps, 1), minutes)
 
     def seconds_left(self, module: Engine, rate: float) -> float:
         """Until the steps or the minutes are used up, whichever comes first."""

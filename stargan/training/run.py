@@ -491,7 +491,11 @@ def introduce(run: Run, start: int, max_steps: int) -> None:
         )
         for phase in engine.phases
     ]
-    console.print(f"{max_steps} steps{since} ({'; then '.join(turns)})")
+    minutes = run.config["trainer"]["max_minutes"]
+    # So many steps that only the time ends the run say nothing.
+    length = f"{float(minutes):g} minutes, " if minutes else ""
+    most = f"at most {max_steps:,} steps" if minutes else f"{max_steps:,} steps"
+    console.print(f"{length}{most}{since} ({'; then '.join(turns)})")
     console.print(f"run folder: {run.folder}\n", markup=False, soft_wrap=True)
 
 

@@ -112,9 +112,16 @@ def test_a_short_run_is_not_warned_of(engine: Engine, tmp_path: Path) -> None:
     bar: Any = ProgressBar(100, 5.0, MetricsLog(tmp_path / "m.csv", 1), Console(file=shown))
     bar.on_train_start(Trainer(), engine)
     bar.marks[0] = (bar.began - 25, 0)
+    bar.spoke -= 100
     engine.step = 20
     bar.on_train_batch_end(Trainer(), engine)
     assert "long run" not in shown.getvalue()
+    # The time may end the run: of how many steps says nothing.
+    assert "step 20  " in shown.getvalue()
+    engine.seconds = 150.0
+    assert bar.done(engine) == 0.5
+    engine.step = 60
+    assert bar.done(engine) == 0.6
 
 
 def test_a_pause_does_not_spoil_the_speed(

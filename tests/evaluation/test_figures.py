@@ -18,13 +18,16 @@ from stargan.evaluation.figures import (
     certainty,
     evenly,
     figures,
+    guessed_labels,
     joint_log_probabilities,
     one_number,
     pairwise_distance,
     right,
 )
+from stargan.evaluation.held_out import Combination
 from stargan.labels import LabelSpace
 from stargan.metrics.bootstrap import jackknife_interval, mean_interval
+from stargan.metrics.diversity import compare_bins
 from stargan.metrics.fid import fid, inception_score, kid
 
 HAIR = ("Black", "Blond")
@@ -45,9 +48,13 @@ class Test:
         self.combinations: list[Any] = []
 
     def group(self, wish: Any) -> list[int]:
+        if isinstance(wish, Combination):
+            return [i for group in wish.groups for i in group]
         return [self.space.index(n) for n in self.space.group_of(self.space.names[wish.label])]
 
     def wish_name(self, wish: Any) -> str:
+        if isinstance(wish, Combination):
+            return "several"
         return ("" if wish.value else "not ") + self.space.names[wish.label]
 
 
@@ -335,3 +342,133 @@ def test_too_many_combinations_have_no_score() -> None:
     (found,) = figures(records, Test(space, wishes, None), intervals=False)  # type: ignore[arg-type]
     assert "is" not in found.overall.figures
     assert found.confusions == []
+
+
+def test_heads_of_the_columns() -> None:
+    assert [figure.head for figure in FIGURES.values()] == [
+        *("error", "others kept", "FID", "KID x 1000", "NDB/K", "JSD", "diversity", "identity"),
+        *("change", "change outside", "change inside", "off the truth"),
+        *("cycle L1", "cycle PSNR", "cycle SSIM", "Inception Score"),
+    ]
+    for key, figure in FIGURES.items():
+        assert figure.words
+        assert f"{0.5:{figure.style}}"
+        assert figure.real in ("", f"real_{key}")
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_several_things_at_once_are_figures_of_their_own(relative: bool) -> None:
+    records, test = measured(FACES, FACE_WISHES, 60), Test(FACES, FACE_WISHES, None)
+    (alone,) = figures(records, test, relative, intervals=False)  # type: ignore[arg-type]
+    draws = torch.Generator().manual_seed(3)
+    label = records.real["label"][:50]
+    target = 1 - label  # The other hair and the other sex.
+    more = {"row": torch.arange(50), "wish": torch.full((50,), 4), "target": target, "label": label}
+    more |= {"logits": 2 * target - 1 + torch.randn(50, 3, generator=draws)}
+    for key in ("features", "distance", "change", "inside"):
+        more[key] = torch.rand(50, *records.fake[key].shape[1:], generator=draws)
+    records.fake = {k: torch.cat([v, more[k]]) for k, v in records.fake.items()}
+    test.combinations = [Combination(((0, 1), (2,))), Combination(((0, 1),))]
+    (found,) = figures(records, test, relative, intervals=False)  # type: ignore[arg-type]
+    (row,) = found.together  # Nothing was asked for the second.
+    assert row.name == "several"
+    read = [plain_read(FACES, x) for x in more["logits"]]
+    wrong = [float(r != t) for r, t in zip(read, target.int().tolist(), strict=True)]
+    assert 0 < sum(wrong) < 50
+    assert str(row.figures["error"]) == str(mean_interval(wrong))
+    of_real = [plain_read(FACES, x) for x in records.real["logits"]]
+    truth = records.real["label"].int().tolist()
+    wrong = [float(r != t) for r, t in zip(of_real, truth, strict=True)]
+    assert str(row.figures["real_error"]) == str(mean_interval(wrong))
+    scale = pairwise_distance(records.real["features"]).value if relative else 1.0
+    assert str(row.figures["identity"]) == str(mean_interval(more["distance"] / scale))
+    assert str(row.figures["change"]) == str(mean_interval(more["change"]))
+    assert "kept" not in row.figures, "no label is left"
+    assert list(row.figures) == ["error", "real_error", "identity", "change", "inside"]
+    # The other figures are those of single wishes.
+    assert str(found.rows) == str(alone.rows)
+    assert str(found.overall) == str(alone.overall)
+    plain = found.to_plain()
+    assert [r["label"] for r in plain["together"]] == ["several"]
+    assert alone.together == []
+
+
+@pytest.mark.parametrize("bins", [0, 6])
+def test_bins_are_those_of_as_many_pictures_of_each(bins: int) -> None:
+    records, test = measured(FACES, FACE_WISHES, 300), Test(FACES, FACE_WISHES, None)
+    draws = torch.Generator().manual_seed(5)
+    for table in (records.real, records.fake, records.reference):
+        size = (len(table["label"]), 12)
+        table["pixels"] = torch.randint(256, size, generator=draws, dtype=torch.uint8)
+    records.fake["pixels"] //= 2
+    (found,) = figures(records, test, intervals=False, bins=bins)  # type: ignore[arg-type]
+    if not bins:
+        assert not {"ndb", "jsd", "real_ndb"} & set(found.rows[0].figures)
+        return
+    for number, (row, (index, value)) in enumerate(zip(found.rows, FACE_WISHES, strict=True)):
+        sets = one_number(
+            *(
+                table["pixels"][table["label"][:, index] == value]
+                if table is not records.fake
+                else table["pixels"][table["wish"] == number]
+                for table in (records.reference, records.fake, records.real)
+            )
+        )
+        of_fakes, of_real = compare_bins(sets[0], *sets[1:], most=bins)
+        for key in ("ndb", "jsd"):
+            for name, one in ((key, of_fakes), (f"real_{key}", of_real)):
+                figure = row.figures[name]
+                assert (figure.value, figure.count) == (getattr(one, key), len(sets[0]))
+                assert math.isnan(figure.low)
+                assert math.isnan(figure.high)
+    assert found.rows[0].figures["jsd"].value > found.rows[0].figures["real_jsd"].value
+    # Without pictures of the training images there are no bins.
+    del records.reference["pixels"]
+    (found,) = figures(records, test, intervals=False, bins=bins)  # type: ignore[arg-type]
+    assert "ndb" not in found.rows[0].figures
+
+
+def test_of_no_real_image_with_the_label_there_are_bins_of_translations_alone() -> None:
+    records, test = measured(FACES, FACE_WISHES, 300), Test(FACES, FACE_WISHES, None)
+    draws = torch.Generator().manual_seed(5)
+    for table in (records.real, records.fake, records.reference):
+        size = (len(table["label"]), 12)
+        table["pixels"] = torch.randint(256, size, generator=draws, dtype=torch.uint8)
+    keep = records.real["label"][:, 0] == 0
+    records.real = {k: v[keep] for k, v in records.real.items()}
+    (found,) = figures(records, test, intervals=False, bins=6)  # type: ignore[arg-type]
+    assert found.rows[0].figures["ndb"].value >= 0
+    assert "real_ndb" not in found.rows[0].figures
+    assert "real_ndb" in found.rows[2].figures
+
+
+def rated(hits: dict[tuple[int, ...], tuple[int, int]], space: LabelSpace) -> Any:
+    """Logits and labels: of each true answer so many images, so many of which are read right."""
+    logits, label = [], []
+    for answer, (right_ones, whole) in hits.items():
+        truth = torch.tensor([float(v) for v in answer])
+        for i in range(whole):
+            label.append(truth)
+            read = truth if i < right_ones else truth.roll(1) if len(answer) > 1 else 1 - truth
+            logits.append(2 * read - 1)
+    return guessed_labels(torch.stack(logits), torch.stack(label), space)
+
+
+def test_better_than_chance_by_two_standard_errors() -> None:
+    smile = LabelSpace(("Smiling",))
+    # 60 % right of each of two answers: the standard error of their mean is sqrt(0.24 / n).
+    assert rated({(1,): (57, 95), (0,): (57, 95)}, smile) == {}
+    ((names, (balanced, chance)),) = rated({(1,): (24, 40), (0,): (24, 40)}, smile).items()
+    assert (names, chance) == (("Smiling",), 0.5)
+    assert balanced == pytest.approx(0.6)
+    # An answer of few images makes the mean uncertain, however many the other has.
+    assert rated({(1,): (600, 1000), (0,): (9, 15)}, smile)
+    # Three answers: chance is a third.
+    moods = {(1, 0, 0): (45, 100), (0, 1, 0): (45, 100), (0, 0, 1): (45, 100)}
+    assert rated(moods, MOODS) == {}
+    ((_, (balanced, chance)),) = rated(dict.fromkeys(moods, (9, 20)), MOODS).items()
+    assert (balanced, chance) == (pytest.approx(0.45), pytest.approx(1 / 3))
+    assert list(rated(dict.fromkeys(moods, (20, 60)), MOODS)) == [MOODS.names]
+    # Two of the answers are enough to tell, one is not.
+    assert rated({(1, 0, 0): (0, 9), (0, 1, 0): (0, 9)}, MOODS)
+    assert rated({(1,): (0, 9)}, smile) == {}

@@ -92,3 +92,21 @@ def test_labels_may_come_in_another_precision() -> None:
     expected = domain_loss(logits, label, dataset, JOINT)
     assert torch.equal(domain_loss(logits, label.bfloat16(), dataset, JOINT), expected)
     assert domain_loss(logits.double(), label.double(), dataset, JOINT).dtype == torch.float64
+
+
+def test_what_is_not_known_counts_for_nothing() -> None:
+    logits, label, dataset = mixed_batch()
+    # A class is known wholly or not at all; each attribute by itself.
+    label[1, 3], label[0, 1] = math.nan, math.nan
+    face = sum(
+        math.log1p(math.exp(-x if known else x))
+        for x, known in zip(logits[0, [0, 2]].tolist(), (True, True), strict=True)
+    )
+    rest = domain_loss(logits[2:], label[2:], dataset[2:], JOINT)
+    expected = (face + 0 + 2 * rest.item()) / 4
+    loss = domain_loss(logits.requires_grad_(), label, dataset, JOINT)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    loss.backward()
+    assert logits.grad is not None
+    assert (logits.grad[1] == 0).all()
+    assert logits.grad[0, 1] == 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stargan.losses.gradient_penalty import (
     autograd_gradient,
     gradient_penalty,
+    image_gradient,
     piecewise_linear_gradient,
     r1_penalty,
 )
@@ -92,3 +93,27 @@ def test_a_critic_that_does_not_care_has_a_finite_slope() -> None:
     assert penalty.item() == pytest.approx(1, abs=1e-5)
     penalty.backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_a_gradient_has_no_graph_to_the_image() -> None:
+    network, (real, _) = critic(), images()
+    for gradient in (autograd_gradient(network, real), piecewise_linear_gradient(network, real)):
+        with pytest.raises(RuntimeError, match="not have been used"):
+            torch.autograd.grad(gradient.square().sum(), real)
+
+
+def test_a_chain_of_layers_is_taken_the_cheaper_way() -> None:
+    chain, (real, _) = critic(), images()
+
+    class Critic(nn.Module):
+        def __init__(self, **parts: nn.Module) -> None:
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return 3 * chain(image)  # Not what its layers say, to see which of them is asked.
+
+    expected = autograd_gradient(chain, real)
+    torch.testing.assert_close(image_gradient(Critic(critic_layers=chain))(real), expected)
+    torch.testing.assert_close(image_gradient(Critic())(real), 3 * expected)

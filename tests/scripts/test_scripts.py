@@ -128,3 +128,25 @@ def test_compare_cams(
     assert (tmp_path / "maps.png").is_file()
     with pytest.raises(SystemExit):
         run("compare_cams.py", tmp_path, "nonsense", patch=monkeypatch)
+
+
+@pytest.mark.slow
+def test_train_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    small = [
+        *("trainer.max_steps=4", "method.warmup_steps=1", "data.attributes.count.train=8"),
+        *("data.attributes.count.test=8", "data.attributes.count.val=0"),
+        *("data.image_size=16", "data.batch_size=2"),
+    ]
+    run("train_shipped.py", "--output", tmp_path / "out", *small, patch=monkeypatch)
+    assert "wrote" in capsys.readouterr().out
+    again = tmp_path / "again"
+    again.mkdir()
+    words = ("--output", again, "--run", tmp_path / "runs" / "shipped")
+    run("train_shipped.py", *words, patch=monkeypatch)
+    first, second = (folder / "demo.safetensors" for folder in (tmp_path / "out", again))
+    assert first.read_bytes() == second.read_bytes()
+    assert len(list((again / "inputs").glob("face_*.png"))) == 8

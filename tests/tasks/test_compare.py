@@ -57,7 +57,8 @@ def suite(folder: Path, **changes: Any) -> Path:
             "stargan": {
                 "title": "StarGAN", "paper": "StarGAN", "models": "one",
                 "words": ["method=stargan", "method.n_critic=1", *SMALL_G, *SMALL_D],
-                "data": {"attributes": [], "expressions": []},
+                # Not in the order of the suite.
+                "data": {"expressions": [], "attributes": []},
             },
             "diat": {
                 "title": "DIAT", "paper": "DIAT", "models": "targets",
@@ -116,6 +117,8 @@ def test_from_nothing_to_the_page_and_again(tmp_path: Path, judges: dict[str, st
     assert attributes["votes"] == {}, "nobody to compete with"
     assert [m["method"] for m in expressions["methods"]] == ["stargan", "diat", "both"]
     star, diat, _ = expressions["methods"]
+    # Each data set has its own models: of other labels, so of another size.
+    assert attributes["methods"][0]["parameters"] != star["parameters"]
     assert [diat["models"], len(diat["runs"]), star["models"]] == [2, 2, 1]
     # From neutral alone, to the two others: that is all that DIAT's models can.
     neutral = star["sets"][1]["all"]["error"]["count"]
@@ -181,8 +184,8 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, judges: dict[str, str]) -> 
     """Killed twice, in the first run and in a later one; what was finished is not touched."""
     conf, output = suite(tmp_path, steps=40), tmp_path / "out"
     line = words(conf, output, "methods=[stargan,diat]", f"judge={judges['both']}", "count=6")
-    first = output / "runs/attributes/stargan/seed_1/checkpoints/last.ckpt"
-    second = output / "runs/expressions/stargan/seed_1/checkpoints/last.ckpt"
+    first = output / "runs/expressions/stargan/seed_1/checkpoints/last.ckpt"
+    second = output / "runs/attributes/stargan/seed_1/checkpoints/last.ckpt"
     for target in (first, second):
         process = subprocess.Popen([sys.executable, "-m", "stargan", *line], env=os.environ.copy())
         deadline = time.monotonic() + 300
@@ -265,6 +268,13 @@ def test_bad_input_is_refused_before_anything_is_trained(
         cli.run(words(suite(tmp_path), tmp_path / "out", "methods=[stargan,diat]", *more))
     assert says in str(caught.value)
     assert not list(tmp_path.glob("**/last.ckpt"))
+
+
+def test_pictures_of_a_method_without_the_labels_are_refused(tmp_path: Path) -> None:
+    told = {"single": "diat", "joint": "both", "labels": "attributes", "faces": "expressions"}
+    with pytest.raises(UserError, match="by 'diat', which the suite does not train on attributes"):
+        cli.run(words(suite(tmp_path, side_by_side=told), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_that_never_saved_begins_anew(tmp_path: Path) -> None:
