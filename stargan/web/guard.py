@@ -6,7 +6,7 @@ state of a page to disk for links to it, and reads request bodies of any size. N
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,11 @@ class Gate:
     Args:
         app: what is guarded.
         paths: what may be asked for.
-        headers: of every answer.
     """
 
-    def __init__(
-        self, app: App, paths: Collection[str] = (), headers: Mapping[str, str] = HEADERS
-    ) -> None:
+    def __init__(self, app: App, paths: Collection[str]) -> None:
         self.app = app
         self.paths = paths
-        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,7 +97,7 @@ class Gate:
                 return  # What the application makes of our error is not the answer.
             if message["type"] == "http.response.start":
                 started = True
-                own = [(k.encode(), v.encode()) for k, v in self.headers.items()]
+                own = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
                 message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
