@@ -4,13 +4,14 @@
 # make fast   the quick tests alone
 # make ordinary  the numeric tests as on a processor without AVX-512; make test runs it too
 # make mutants   do the tests notice small changes of the code? 300 of them; MUTANTS="losses labels" for all of two rooms
+# make site   the pages of docs/ as a site, in site/; a link that leads nowhere ends it
 # make browser  installs Chromium where it is missing, for the test of the page (Debian, as root)
 # make bench  the paper recipe's step against a naive version of it; exported formats; monitors
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fast ordinary mutants browser bench clean
+.PHONY: demo test check fast ordinary mutants site browser bench clean
 
 $(VENV)/run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stargan needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -51,6 +52,9 @@ MUTANTS ?= --sample 300
 mutants: $(VENV)/dev
 	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
+site: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # Without a browser the tests that need one are skipped; with CI=true they fail instead.
 browser:
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
@@ -64,4 +68,4 @@ bench: $(VENV)/dev
 	$(BIN)/python scripts/benchmark_health.py experiment=demo method.warmup_steps=0 trainer.max_steps=200
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

@@ -496,8 +496,10 @@ def takes_text(key: str, value: str) -> bool:
         return False
     if last in (*NAME_KEYS, *GROUP_KEYS) or key in ("to", "class", "known"):
         return True
+    # method.features is a file, those of an encoder are a number.
+    text = key in TEXT_KEYS or (last in PATH_KEYS and (last != "features" or key.count(".") < 2))
     # A list of paths or packages, or a text in quotes, is Hydra's.
-    return (key in TEXT_KEYS or last in PATH_KEYS) and value[:1] not in ("'", '"', "[")
+    return text and value[:1] not in ("'", '"', "[")
 
 
 def rename(text: str, keys: set[str]) -> str:

@@ -16,7 +16,7 @@
                   version, date; untrained: networks that no step has moved}}
 
 A network's name is the prefix of its tensors. Nobody asks for a network by its name, but for what
-has a role; a role's networks are told by ``networks``, whatever else it says.
+has a role; a role's networks are named in ``networks``, whatever else it says.
 """
 
 from __future__ import annotations

@@ -370,7 +370,7 @@ class Chain(Rule):
         return [name for name in self.labels.spaces[space].names if name in found]
 
     def compared(self, space: int) -> set[str]:
-        """Of lone labels their own value, of groups only where pairs are told."""
+        """Of lone labels their own value, of groups only where networks are for pairs of labels."""
         return {
             name
             for slot in self.slots
@@ -418,7 +418,7 @@ class Chain(Rule):
         return image
 
     def needed(self, space: int, edits: Edits) -> set[str]:
-        """Only what decides which network it is: the group's own label, where pairs are told."""
+        """What decides which network it is: the group's own label, where networks are for pairs."""
         found: set[str] = set()
         for slot in self.slots:
             pairs = len(slot.names) > 1 and any(step.before != ANY for step in slot.steps)

@@ -82,7 +82,7 @@ class Localisation:
         top1, top5: classification error.
         located1, located5: localisation error: the class is wrong (not among the five) or its box
             overlaps too little.
-        known: localisation error when the class is told.
+        known: localisation error when the class is given.
         overlap: mean intersection over union.
         hit: how often the map's maximum lies within the region.
         inside: mean share of the positive evidence within the region.

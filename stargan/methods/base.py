@@ -185,7 +185,7 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 
 
 class Translation(Method):
-    """A method that makes images of images, told by labels."""
+    """A method that translates images, conditioned on labels."""
 
     def roles(self) -> dict[str, Plain]:
         """One generator for every change; a classifier reads a photo's own labels."""

@@ -1,4 +1,4 @@
-"""StarGAN: one generator told by a label, one discriminator with a domain classifier.
+"""StarGAN: one generator conditioned on a label, one discriminator with a domain classifier.
 
 Choi et al., CVPR 2018, arXiv 1711.09020. Single and joint training are the same code: the label
 space builds the condition, and the domain loss looks at each row's own slice.

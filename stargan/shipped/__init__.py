@@ -1,8 +1,8 @@
 """What comes with the package, to try it without training: a model and pictures of drawn faces.
 
-``model=demo`` and ``input=demo`` mean them wherever a model or pictures are asked for, unless a file
-or folder of that name is there. ``scripts/train_shipped.py`` makes them; the faces are drawn ones
-(``data.drawn``), of nobody.
+``model=demo`` and ``input=demo`` mean them wherever a model or pictures are asked for, unless a
+file or folder of that name is there. ``scripts/train_shipped.py`` makes them; the faces are drawn
+ones (``data.drawn``), of nobody.
 """
 
 from __future__ import annotations

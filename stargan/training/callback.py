@@ -1,4 +1,4 @@
-"""Callbacks that a configuration chooses, and what they are told of the run.
+"""Callbacks that a configuration chooses, and what they know of the run.
 
 ``conf/callbacks/NAME.yaml`` lists them by name, each with its ``_target_`` and settings. A callback
 decides by itself whether it has anything to do for the method at hand, so one list serves all.

@@ -1,4 +1,4 @@
-"""Several processes: one reduction per update, the first process decides, nobody waits in NCCL.
+"""Several processes: one reduction per update, the first process decides, no process waits in NCCL.
 
 Gradients are averaged by one flat all-reduce of the networks that step (as stylegan3 does), not by
 torch's ``DistributedDataParallel`` around the whole method: that looks for unused parameters at

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import runpy
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from stargan.errors import UserError
 from stargan.health.monitors import BY_NAME
 from tests.tiny import settings, write_export
 
@@ -150,3 +153,24 @@ def test_train_shipped(
     first, second = (folder / "demo.safetensors" for folder in (tmp_path / "out", again))
     assert first.read_bytes() == second.read_bytes()
     assert len(list((again / "inputs").glob("face_*.png"))) == 8
+
+
+@pytest.mark.slow
+def test_readme_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("needs Chromium: make browser")
+    pytest.importorskip("gradio")
+    model = write_export(tmp_path / "tiny.safetensors", settings())
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.html").write_text("<h1>A report</h1>", encoding="utf-8")
+    output = tmp_path / "images"
+    words = (model, tmp_path / "report", "--output", output)
+    run("readme_pictures.py", *words, patch=monkeypatch)
+    names = {"demo_before_after.jpg", "page.jpg", "report.jpg"}
+    assert {p.name for p in output.iterdir()} == names
+    for name in names:
+        width, height = Image.open(output / name).size
+        assert width > 600
+        assert height > 200
+    with pytest.raises(UserError, match=r"report.html' does not exist"):
+        run("readme_pictures.py", model, tmp_path, patch=monkeypatch)
