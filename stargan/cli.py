@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from stargan import __version__, configs
 from stargan.errors import Plain, UserError
-from stargan.help import HELP, TASKS, help_text, listing
+from stargan.help import HELP, TASKS, group_text, help_text, listing
 from stargan.hints import did_you_mean, nearest
 
 RUN_KEYS = ("data.", "trainer.", "log.", "checkpoint.", "health.", "method.", "labels=", "length=")
@@ -54,10 +54,10 @@ def run(arguments: list[str]) -> None:
     if arguments[0] in ("--shell-completion", "-sc"):
         complete(arguments[1:])
         return
-    task, overrides = arguments[0], arguments[1:]
+    task, overrides = task_of(arguments)
     if task not in TASKS:
-        hint = did_you_mean(nearest(task, TASKS))
-        raise UserError(f"unknown task '{task}'.{hint} Tasks: {', '.join(TASKS)}.")
+        print(group_text(task), end="")
+        return
     if "--help" in overrides or "-h" in overrides:
         print(help_text(task), end="")
         return
@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> None:
         importlib.import_module("stargan.tasks.sweep").main(overrides)
     else:
         config = load(task, overrides, mandatory=True)
-        importlib.import_module(f"stargan.tasks.{module_name(task)}").main(config)
+        importlib.import_module(f"stargan.tasks.{configs.file_name(task)}").main(config)
 
 
 class Options(argparse.ArgumentParser):
@@ -124,7 +124,7 @@ def show(task: str, overrides: list[str], options: argparse.Namespace) -> None:
             raise UserError(f"--package {options.package} is no section of the configuration.")
         print(configs.to_yaml(config), end="")
         return
-    configs.show(module_name(task), overrides, options.cfg, options.package, options.resolve)
+    configs.show(task, overrides, options.cfg, options.package, options.resolve)
 
 
 def complete(words: list[str]) -> None:
@@ -145,12 +145,35 @@ def complete(words: list[str]) -> None:
             print(" ".join(known for known in TASKS if known.startswith(task)))
             return
         os.environ["COMP_LINE"] = f"{name} {rest}"  # Hydra knows no tasks
-    configs.complete(module_name(task), words)
+    configs.complete(task, words)
 
 
-def module_name(task: str) -> str:
-    """What the module and the yaml of a task are called: Python's names have no dash."""
-    return task.replace("-", "_")
+def task_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """The task, of one word or of two (``study build``), and what follows it.
+
+    Returns:
+        The first word alone where help on a task of two words is asked for.
+
+    Raises:
+        UserError: no such task, or its second word is missing or unknown.
+    """
+    first, rest = arguments[0], arguments[1:]
+    if first in TASKS:
+        return first, rest
+    inner = [task.partition(" ")[2] for task in TASKS if task.startswith(f"{first} ")]
+    if not inner:
+        known = list(dict.fromkeys(task.partition(" ")[0] for task in TASKS))
+        hint = did_you_mean(nearest(first, known))
+        raise UserError(f"unknown task '{first}'.{hint} Tasks: {', '.join(known)}.")
+    second = rest[0] if rest else ""
+    if second in ("--help", "-h", "help"):
+        return first, []
+    if second not in inner:
+        said = f"'{second}' is unknown" if second and "=" not in second else "which one"
+        hint = did_you_mean(nearest(second, inner)) if "=" not in second else ""
+        mark = "." if second and "=" not in second else "?"
+        raise UserError(f"stargan {first}: {said}{mark}{hint} Say {', '.join(inner)}.")
+    return f"{first} {second}", rest[1:]
 
 
 def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
@@ -167,7 +190,7 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
         config = configs.compose(task, [o for o in overrides if o not in of_runs], mandatory)
         of_runs += [o for o in overrides if o.startswith("conf=")]
         return {**config, "runs": [*config["runs"], *of_runs]}
-    return configs.compose(module_name(task), overrides, mandatory)
+    return configs.compose(task, overrides, mandatory)
 
 
 def model_data(config: Plain, overrides: list[str]) -> Plain:

@@ -46,17 +46,18 @@ PATH_KEYS = (
         "inception",
         "like",
     ),
+    *("compare", "study", "votes"),
     *("lpips", "images", "regions", "examples", "generator", "discriminator", "features"),
 )
 # Values of these are free text too (names, label edits): never parsed as Hydra's grammar, where a
 # comma means a sweep.
 TEXT_KEYS = (
     *("to", "class", "name", "known", "host", "root_path", "trust", "notes", "optimize"),
-    "method.target",
+    *("method.target", "title"),
 )
 # Values of these are lists of label names, and lists of such lists: text as it is typed, or 1_1
 # would be 11 and true no name.
-NAME_KEYS = ("labels", "tags")
+NAME_KEYS = ("labels", "tags", "columns")
 GROUP_KEYS = ("groups",)
 # What may be another when a run is resumed: how long and on what it trains, where the data lie,
 # what is written, watched and measured. All else makes it another run.
@@ -102,6 +103,11 @@ METHOD_KEYS = (
 )
 MOST_VALUES = 100_000
 """Of a configuration in a file; ours have some hundreds."""
+
+
+def file_name(task: str) -> str:
+    """What the yaml and the module of a task are called: ``study build`` is ``study_build``."""
+    return re.sub("[ -]", "_", task)
 
 
 def config_dir() -> Path:
@@ -368,7 +374,7 @@ def prepared(app: Any, task: str, overrides: Sequence[str], sweep: bool = False)
                     for value in values:
                         choices.check(t.key, value)
                 base.append(f"{t.sign}{t.key}={values[0]}" if swept else t.text)
-        found = OmegaConf.to_container(hydra_compose(task, base), resolve=False)
+        found = OmegaConf.to_container(hydra_compose(file_name(task), base), resolve=False)
         keys = set(leaves(found))
         words = list(search)
         for t in typed:
@@ -488,7 +494,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     """The resolved configuration of a task as plain data.
 
     Args:
-        task: name of a root yaml, such as ``train``.
+        task: as it is typed, such as ``train`` or ``study build``.
         overrides: see ``prepared``.
         mandatory: refuse a configuration in which a mandatory value (``???``) is missing.
 
@@ -503,7 +509,7 @@ def compose(task: str, overrides: Sequence[str], mandatory: bool = True) -> Plai
     with session(task) as app:
         words = prepared(app, task, overrides)
         try:
-            config = hydra_compose(task, words, return_hydra_config=True)
+            config = hydra_compose(file_name(task), words, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise refusal(error, overrides) from error
         return plain(config, mandatory)
@@ -531,7 +537,7 @@ def show(
         words = prepared(app, task, overrides)
         try:
             with redirect_stderr(said):
-                app.show_cfg(task, words, part, package, resolve)
+                app.show_cfg(file_name(task), words, part, package, resolve)
         except (HydraException, OmegaConfBaseException) as error:
             raise refusal(error, overrides) from error
         except SystemExit:
@@ -546,7 +552,7 @@ def complete(task: str, words: Sequence[str]) -> None:
     """
     with session(task) as app:
         try:
-            app.shell_completion(task, list(words))
+            app.shell_completion(file_name(task), list(words))
         except ValueError as error:
             raise UserError(" ".join(str(error).split()) + ".") from error
 
@@ -841,7 +847,7 @@ def typed_names(value: str, key: str = "labels") -> list[str]:
         for n in names
     ]
     if not all(names):
-        example = "[Male,Young]" if key == "labels" else "[baseline,paper]"
+        example = "[baseline,paper]" if key == "tags" else "[Male,Young]"
         raise UserError(f"{key}={value} has an empty name: write it like {key}={example}.")
     return names
 
@@ -863,7 +869,7 @@ def typed_groups(value: str) -> list[list[str]]:
 def typed_text(key: str, value: str, task: str = "train") -> Any:
     """A value that is text as it is typed: free text, a path, names, groups of names."""
     last = key.rpartition(".")[2]
-    if key == "class" or (last in NAME_KEYS and task in ("translate", "import_official")):
+    if key == "class" or (last in NAME_KEYS and task in ("translate", "import-official")):
         # Edits (Male=1), or a word of their own (all, celeba5); names where there are brackets.
         return typed_names(value) if value.strip()[:1] == "[" else value
     if last in NAME_KEYS:

@@ -12,6 +12,9 @@ TASKS = {
     "translate": "translates images or folders of images with a trained model",
     "evaluate": "says how good a model is: figures per label, pictures, one HTML page",
     "compare": "trains several methods, judges all by one judge, writes the paper's tables",
+    "study build": "makes a page on which people choose the best result, of a finished comparison",
+    "study serve": "shows that page to people and keeps their votes",
+    "study tally": "counts the votes: shares with intervals, agreement, a file for compare study=",
     "cam": "shows where a judge sees a label, and how well that finds it",
     "export": "writes a trained model as safetensors, ONNX, pt2, hub folder or official weights",
     "import-official": "converts weights of the published code, yunjey/stargan",
@@ -83,6 +86,9 @@ usage: stargan compare suite=NAME output=DIR [key=value ...]
 suites (suite=NAME):
 {suites}
 """,
+    "study build": "usage: stargan study build compare=DIR output=DIR [key=value ...]",
+    "study serve": "usage: stargan study serve study=DIR [key=value ...]",
+    "study tally": "usage: stargan study tally study=DIR [votes=FILES] output=FILE.json",
     "export": "usage: stargan export model=RUN_OR_FILE output=FILE [format=NAME] [key=value ...]",
     "import-official": "usage: stargan import-official generator=FILE labels=NAMES output=FILE",
     "serve": "usage: stargan serve model=RUN_OR_FILE [key=value ...]",
@@ -123,6 +129,19 @@ alone, as in the paper. Every figure comes with its 95 % interval and the number
 Settings of training (data.root=DIR, trainer.accelerator=cpu, labels=[Male,Young]) are those of all
 runs. What is finished is kept, what was interrupted goes on: the same command again. plan=true
 prints the training commands that are missing, to run them elsewhere and at once.
+""",
+    "study build": """\
+study.html is one file: it works from a disk, without a network, on a phone, and says nowhere which
+method made what. key.json says it: keep that to yourself. Voters send the file that the page gives
+them, or vote through stargan study serve.
+""",
+    "study serve": """\
+Votes are kept in votes.sqlite in the study's folder as they come, whatever ends the server. Ctrl-C
+ends it. Needs pip install 'stargan[web]'.
+""",
+    "study tally": """\
+Votes of the study's own server are counted too. Also writes FILE.md. Then: stargan compare ...
+study=FILE.json
 """,
     "export": """\
 formats:
@@ -211,13 +230,21 @@ def key_rows(keys: Mapping[str, configs.Key]) -> dict[str, str]:
     }
 
 
+def group_text(first: str) -> str:
+    """What ``stargan study --help`` prints: the tasks whose first word that is."""
+    inner = {t: words for t, words in TASKS.items() if t.startswith(f"{first} ")}
+    uses = [ABOVE[task].removeprefix("usage: ") for task in inner]
+    usage = "usage: " + "\n       ".join(uses)
+    return f"{usage}\n\n{listing(inner)}\n\n  stargan {next(iter(inner))} --help    its keys\n"
+
+
 def help_text(task: str) -> str:
     """What ``stargan TASK --help`` prints."""
     if task == "train":
         known = configs.documented()
         keys = {k: known[k] if k in known else known[f"method.{k}"] for k in OFTEN}
     else:
-        keys = configs.keys_of(configs.config_dir() / f"{task.replace('-', '_')}.yaml")
+        keys = configs.keys_of(configs.config_dir() / f"{configs.file_name(task)}.yaml")
     above = (
         ABOVE[task]
         .rstrip("\n")

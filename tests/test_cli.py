@@ -76,6 +76,13 @@ def test_the_paper_s_names_need_no_prefix() -> None:
         (["train", "experiment=demo", "--verbose"], "unknown option"),
         (["train", "resume=no/such/run"], "no run folder"),
         (["translate", "model=x"], "must be given"),
+        (["study"], "stargan study: which one? Say build, serve, tally."),
+        (["study", "study=x"], "which one?"),
+        (["study", "taly"], "'taly' is unknown. Did you mean 'tally'?"),
+        (["study", "build", "compar=x"], "Did you mean compare="),
+        (["study", "build", "compare=x", "columns=[a,]"], "columns=[a,] has an empty name"),
+        (["study", "build", "nonsense=x"], "All keys: stargan study build --cfg job."),
+        (["import-official", "nonsense=x"], "All keys: stargan import-official --cfg job."),
     ],
 )
 def test_bad_words_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:
@@ -99,9 +106,9 @@ def test_cfg_job_prints_the_configuration(capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load(capsys.readouterr().out)["data"]["image_size"] == 48
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([task, "--help"] for task in cli.TASKS)])
-def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    cli.run(arguments)
+@pytest.mark.parametrize("task", ["", "study", *cli.TASKS])
+def test_help_names_the_words(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run([*task.split(), "--help"])
     shown = capsys.readouterr().out
     assert "usage: stargan" in shown
     assert "Traceback" not in shown
@@ -111,7 +118,7 @@ def test_help_names_the_words(arguments: list[str], capsys: pytest.CaptureFixtur
 def test_keys_of_the_help_have_the_words_of_conf(
     task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.run([task, "--help"])
+    cli.run([*task.split(), "--help"])
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
     flat = " ".join(shown.split())
@@ -119,7 +126,7 @@ def test_keys_of_the_help_have_the_words_of_conf(
         keys = {k: v for k, v in configs.documented().items() if k in OFTEN}
         assert len(keys) > 10
     else:
-        keys = configs.keys_of(configs.config_dir() / f"{cli.module_name(task)}.yaml")
+        keys = configs.keys_of(configs.config_dir() / f"{configs.file_name(task)}.yaml")
         keys = {k: v for k, v in keys.items() if k not in ("defaults", "limits")}
     for name, key in keys.items():
         assert f"{name}={key.default} {key.words} " in f"{flat} "

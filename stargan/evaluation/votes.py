@@ -59,7 +59,7 @@ def read_tally(path: str | Path) -> Tally:
     try:
         plain = json.loads(file.read_text("utf-8"))
         shares = {
-            str(column): {str(method): Estimate(**share) for method, share in of.items()}
+            str(column): {str(method): _estimate(share) for method, share in of.items()}
             for column, of in plain["preference"].items()
         }
     except OSError as error:
@@ -69,6 +69,14 @@ def read_tally(path: str | Path) -> Tally:
             f"study={path} is no tally of a study: give the JSON that stargan study tally writes."
         ) from error
     return Tally(file, shares)
+
+
+def _estimate(plain: Mapping[str, float | None]) -> Estimate:
+    """What ``Estimate.to_plain`` wrote; of one voter alone there is no interval."""
+    value, low, high = (
+        float("nan") if plain[k] is None else float(plain[k] or 0) for k in ("value", "low", "high")
+    )
+    return Estimate(value, low, high, int(plain["count"] or 0))
 
 
 def columns_of(test: TestSet) -> dict[str, list[int]]:

@@ -273,7 +273,7 @@ def comparison_page(found: Found) -> Page:
         mask_section(page, found.beside.check, found.beside.joint)
     for result in found.results:
         if result.votes and result.classes:
-            _preference(page, result, None)
+            _preference(page, result, found.study)
         _labels(page, result)
     _costs(page, found)
     return page
@@ -383,7 +383,10 @@ def _errors(page: Page, result: DataResult) -> None:
 
 def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
     page.heading(f"Preference: {result.name}")
-    table = study.shares if study is not None else result.votes
+    # A study may have asked about other data sets, or not about all.
+    asked = {} if study is None else {c: study.shares[c] for c in result.votes if c in study.shares}
+    people = bool(asked)
+    table = asked or result.votes
     shown = [c for c in table if any(v.count for v in table[c].values())]
     titles = {m: seeds[0].entrant for m, seeds in result.methods.items()}
     head = ["method"]
@@ -400,7 +403,7 @@ def _preference(page: Page, result: DataResult, study: Tally | None) -> None:
                 row.append("-" if known is None else f"{known:.1%}")
     who = (
         f"**Votes of people**, from the study `{study.path.name}`."
-        if study is not None
+        if study is not None and people
         else f"**Votes of the judge, not of people**: {RULE}."
     )
     counts = ", ".join(f"{c}: {max(v.count for v in table[c].values()):,}" for c in shown)

@@ -93,6 +93,8 @@ def main(config: Plain) -> Found | None:
     if config["plan"]:
         show_plan(comparison)
         return None
+    if config["study"]:
+        check_study(str(config["study"]), comparison)
     claim(comparison, output)
     try:
         if config["train"]:
@@ -105,6 +107,20 @@ def main(config: Plain) -> Found | None:
     for name in ("report.html", "report.md", "report.json"):
         print(f"wrote {output / name}")
     return found
+
+
+def check_study(path: str, comparison: Comparison) -> None:
+    """Refuse the tally of a study of other methods.
+
+    Raises:
+        UserError: it has no method of this comparison.
+    """
+    asked = {method for of in votes.read_tally(path).shares.values() for method in of}
+    if not asked & set(comparison.titles):
+        raise UserError(
+            f"study={path} is of other methods ({', '.join(sorted(asked))}) than this comparison "
+            f"({', '.join(comparison.titles)})."
+        )
 
 
 def check(config: Plain) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from stargan.errors import UserError
 from stargan.export import refuse_untrained
 from stargan.inference.translator import Translator
 from stargan.judges.judge import Reader, open_judge
+from stargan.web.host import require, until_ended
 from stargan.web.limits import Limits
-from stargan.web.server import PageServer, require_gradio
+from stargan.web.server import PageServer
 from stargan.web.studio import Studio, titles
 
 
@@ -28,19 +27,10 @@ def serve(cfg: Mapping[str, Any]) -> None:
         UserError: no Gradio, a model that cannot be opened, a port in use, an impossible limit.
     """
     # Before models are opened: the commonest mistakes are told at once.
-    require_gradio()
+    require("gradio", "serve")
     limits = Limits(**cfg["limits"])
-    with (
-        PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server,
-        suppress(KeyboardInterrupt),
-    ):
-        # SIGTERM is a service manager's way to end: the folder of uploads must go then, too. SIGINT
-        # would be ignored where a script has started this in the background.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _end)
-        server.start()
-        print(f"serving on {server.address}  (Ctrl-C ends it)", flush=True)
-        server.wait()
+    with PageServer(_studio(cfg), limits, cfg["host"], cfg["port"], cfg["root_path"]) as server:
+        until_ended(server)
     print("ended; nothing is kept.")
 
 
@@ -85,9 +75,3 @@ def check_reading(title: str, translator: Translator) -> None:
                 f"'{title}' has a network for each change and cannot read a photo's own labels, by "
                 f"which they are chosen: add judge=, a classifier of {', '.join(needed)}."
             )
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    for once in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(once, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Stands before Gradio: only what the page needs, no large bodies, nothing from elsewhere.
+"""Stands before a page: only what it needs, no large bodies, nothing from elsewhere.
 
 Gradio serves more than this page uses: it fetches files of other hosts for a visitor, writes the
 state of a page to disk for links to it, and reads request bodies of any size. None of that passes.
@@ -6,7 +6,7 @@ state of a page to disk for links to it, and reads request bodies of any size. N
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,19 +54,17 @@ class TooLargeError(Exception):
     """A request body grew beyond its limit."""
 
 
-class Guard:
+class Gate:
     """An ASGI application around another.
 
     Args:
         app: what is guarded.
-        folder: the only folder from which files are served.
-        upload: bytes that an uploaded file may have.
+        paths: what may be asked for.
     """
 
-    def __init__(self, app: App, folder: Path, upload: int) -> None:
+    def __init__(self, app: App, paths: Collection[str]) -> None:
         self.app = app
-        self.folder = folder.resolve()
-        self.upload = upload
+        self.paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,7 +74,7 @@ class Guard:
         if not self.allows(path):
             await _answer(send, 404, "There is nothing here.")
             return
-        limit = self.upload + ENVELOPE if path == f"{API}upload" else BODY
+        limit = self.limit(path)
         too_large = f"Too large: at most {limit / 1e6:.1f} MB are taken here."
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > limit:
@@ -110,7 +108,34 @@ class Guard:
 
     def allows(self, path: str) -> bool:
         """Whether the page needs this path."""
-        if path in PATHS or path.startswith(FOLDERS):
+        return path in self.paths
+
+    def limit(self, path: str) -> int:
+        """Bytes that a request may have."""
+        return BODY
+
+
+class Guard(Gate):
+    """Stands before Gradio.
+
+    Args:
+        app: what is guarded.
+        folder: the only folder from which files are served.
+        upload: bytes that an uploaded file may have.
+    """
+
+    def __init__(self, app: App, folder: Path, upload: int) -> None:
+        super().__init__(app, PATHS)
+        self.folder = folder.resolve()
+        self.upload = upload
+
+    def limit(self, path: str) -> int:
+        """A photo is larger than any other request."""
+        return self.upload + ENVELOPE if path == f"{API}upload" else BODY
+
+    def allows(self, path: str) -> bool:
+        """Whether the page needs this path."""
+        if super().allows(path) or path.startswith(FOLDERS):
             return True
         if not path.startswith(API):
             return False

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import tempfile
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from importlib.util import find_spec
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from stargan.errors import UserError
 from stargan.web.guard import Guard
+from stargan.web.host import Server, require
 from stargan.web.limits import Limits
 from stargan.web.studio import Studio
 from stargan.web.visits import sweep
@@ -34,31 +29,16 @@ QUIET = {
 }
 
 
-def require_gradio() -> None:
-    """Refuse in one sentence where the extra is missing; loads nothing.
-
-    Raises:
-        UserError: Gradio is not installed.
-    """
-    if find_spec("gradio") is None:
-        raise UserError("stargan serve needs Gradio: pip install 'stargan[web]'.")
-
-
-class PageServer(AbstractContextManager["PageServer"]):
-    """Serves a studio on one address.
-
-    ``with PageServer(...) as server:`` runs it beside the caller (tests); ``run()`` inside serves
-    until Ctrl-C. On leaving, the folder of uploads is gone.
+class PageServer(Server):
+    """Serves a studio on one address; on leaving, the folder of uploads is gone.
 
     Args:
         studio: what is served.
         limits: what visitors may send.
-        host: an address of this machine; 0.0.0.0 for all of them.
-        port: 0 for any that is free.
+        host, port: see ``Server``.
         root_path: where a reverse proxy puts the page, such as ``/faces``.
 
     Attributes:
-        address: the page's URL.
         folder: where uploads lie until they are read.
         page: the Gradio application.
 
@@ -74,29 +54,15 @@ class PageServer(AbstractContextManager["PageServer"]):
         port: int = 7860,
         root_path: str | None = None,
     ) -> None:
-        require_gradio()
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
-        name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        self.address = f"http://{name}:{self.port}"
+        require("gradio", "serve")
+        super().__init__(host, port)
         self.limits = limits
         self._temporary = tempfile.TemporaryDirectory(prefix="stargan-serve-")
         self.folder = Path(self._temporary.name).resolve()
         # Before Gradio is imported, and again whenever its components are made.
         os.environ.update(QUIET, GRADIO_TEMP_DIR=str(self.folder))
-        import uvicorn
-
         self.page = self._build(studio, root_path)
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        config = uvicorn.Config(
-            Guard(self._app, self.folder, limits.bytes),
-            log_level="critical",
-            # A visitor's open page is a connection that never ends by itself.
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=30,
-        )
-        self._server = uvicorn.Server(config)
+        self.serve(Guard(self._app, self.folder, limits.bytes))
 
     def _build(self, studio: Studio, root_path: str | None) -> Page:
         import gradio as gr
@@ -124,22 +90,10 @@ class PageServer(AbstractContextManager["PageServer"]):
         )
         return page
 
-    def __enter__(self) -> PageServer:
-        return self
-
     def start(self) -> None:
         """Serve beside the caller."""
         self._spawn(self._tidy)
-        self._spawn(lambda: self._server.run(sockets=[self._socket]))
-        while not self._server.started:
-            if not self._threads[-1].is_alive():
-                raise RuntimeError("the server did not start")
-            self._stop.wait(0.02)
-
-    def wait(self) -> None:
-        """Until the server, once started, ends by itself; a signal may interrupt."""
-        while self._threads[-1].is_alive():
-            self._threads[-1].join(timeout=0.5)
+        super().start()
 
     def __exit__(
         self,
@@ -147,18 +101,9 @@ class PageServer(AbstractContextManager["PageServer"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=10)
-        self._socket.close()
+        super().__exit__(kind, error, trace)
         with suppress(OSError):  # On Windows a file that is still open stays.
             self._temporary.cleanup()
-
-    def _spawn(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        self._threads.append(thread)
 
     def _tidy(self) -> None:
         """Now and then: files nobody asked about, visits nobody came back to."""
@@ -166,32 +111,3 @@ class PageServer(AbstractContextManager["PageServer"]):
         while not self._stop.wait(min(30, seconds / 2)):
             sweep(self.folder, seconds)
             self.page.tidy()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket on this address, before anything slow is done."""
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise UserError(f"port={port} is no port: give a number from 1 to 65535.")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"host={host} is no address of this machine.") from error
-    listening = socket.socket(family, kind)
-    # A port whose last server ended a moment ago is free.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(address)
-        listening.listen(128)
-    except PermissionError as error:
-        listening.close()
-        raise UserError(f"port={port} may not be used by you: take one above 1023.") from error
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise UserError(
-                f"port {port} of {host} is in use: stop the other program, or add port={port + 1}."
-            ) from error
-        raise UserError(f"host={host} is no address of this machine.") from error
-    return listening

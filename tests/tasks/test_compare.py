@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import yaml
 from stargan import cli, configs
 from stargan.errors import UserError
 from stargan.evaluation import runs
+from stargan.evaluation.ballots import DATABASE, Answer, Ballot, BallotBox
+from stargan.evaluation.study_key import read_key
 from stargan.labels import LabelSpace
 from tests.tiny import MOODS, write_judge
 
@@ -153,6 +156,26 @@ def test_from_nothing_to_the_page_and_again(tmp_path: Path, judges: dict[str, st
     assert [path.stat().st_mtime_ns for path in made] == times, "nothing is trained twice"
     assert {p: p.stat().st_mtime_ns for p in parts} == parts, "nor measured twice"
 
+    # People are asked: about a set of models and a model of both data sets, too.
+    study = tmp_path / "study"
+    cli.run(["study", "build", f"compare={output}", f"output={study}", "count=3", "device=cpu"])
+    key = read_key(study)
+    assert {q.column for q in key.questions.values()} == {"angry/happy/neutral"}
+    assert "neutral" not in {q.wish for q in key.questions.values()}, "DIAT has no network for it"
+    for voter in (1, 2):
+        answers = {
+            name: Answer(next(a for a, method in q.answers.items() if method == "diat"), 1)
+            for name, q in key.questions.items()
+        }
+        answers |= {name: Answer(check.right, 1) for name, check in key.checks.items()}
+        BallotBox(study / DATABASE, key).add(Ballot(f"{voter:032x}", answers))
+    cli.run(["study", "tally", f"study={study}", f"output={tmp_path / 'votes.json'}"])
+    cli.run([*line, f"study={tmp_path / 'votes.json'}"])
+    text = (output / "report.md").read_text(encoding="utf-8")
+    assert "**Votes of people**, from the study" in text
+    assert "Votes of the judge" not in text
+    assert re.search(r"\| DIAT \| 100\.0%.*\|", text)
+
     # Bad input to a folder that is there already.
     with pytest.raises(UserError, match=r"was trained with other settings .*max_steps=3"):
         cli.run([*line, "steps=3"])
@@ -231,6 +254,7 @@ def test_the_plan_says_what_to_type(
         (["method.lambda_clss=2"], "lambda_clss"),
         (["seeeds=2"], "Did you mean seeds="),
         (["study=FILE"], "is no tally of a study"),
+        (["study=OTHER"], "is of other methods (pix2pix) than this comparison (stargan, diat)"),
         (["output=FILE"], "is a file"),
         (["output=RUNS"], "has a folder runs/ of something else"),
         (["train=perhaps"], "train=perhaps is neither"),
@@ -241,7 +265,11 @@ def test_bad_input_is_refused_before_anything_is_trained(
 ) -> None:
     (tmp_path / "file").write_text("[]", encoding="utf-8")
     (tmp_path / "used" / "runs").mkdir(parents=True)
+    share = {"value": 1.0, "low": None, "high": None, "count": 3}
+    other = json.dumps({"preference": {"Male": {"pix2pix": share}}})
+    (tmp_path / "other").write_text(other, encoding="utf-8")
     places = {"JUDGE": judges["moods"], "FILE": tmp_path / "file", "RUNS": tmp_path / "used"}
+    places["OTHER"] = tmp_path / "other"
     for name, path in places.items():
         more = [word.replace(name, str(path)) for word in more]
     with pytest.raises(UserError) as caught:

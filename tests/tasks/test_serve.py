@@ -13,7 +13,7 @@ import pytest
 from stargan import cli, configs
 from stargan.errors import UserError
 from stargan.tasks.serve import serve
-from stargan.web import server
+from stargan.web import host
 from tests.tiny import settings, write_export
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +46,11 @@ def test_bad_input_is_one_sentence(overrides: list[str], words: str) -> None:
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'stargan\[web\]'"):
+    monkeypatch.setattr(host, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"serve needs Gradio: pip install 'stargan\[web\]'"):
         serve(config("model=x"))
+    with pytest.raises(UserError, match=r"study serve needs Uvicorn: pip install 'stargan\[web\]'"):
+        cli.run(["study", "serve", "study=x"])
 
 
 def test_nothing_else_loads_gradio() -> None:
