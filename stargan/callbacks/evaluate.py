@@ -124,9 +124,10 @@ class Evaluate(RunCallback):
             split, _ = run.data.selection(name)
             test = TestSet(run.data, name, run.method.labels, int(settings["count"]), split)
             splits.add(split)
-            seen = test.seen_by(settings["judge"], "the judge") if settings["judge"] else ""
-            if seen and not run.resumed:
-                log.warning(seen)
+            for ask in (test.seen_by, test.relabelled_since) if settings["judge"] else ():
+                words = ask(settings["judge"], "the judge")
+                if words and not run.resumed:
+                    log.warning(words)
             judge = given or _faces(run, name)
             words = str(settings["judge"] or "small classifier")
             tools = judge_instruments(judge, test.space, words)

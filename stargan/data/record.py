@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from stargan.data.datamodule import DataModule
 
 RECORD = "images.csv"
-"""In a run folder: split, data set, name in the data set, bytes and digest of each image."""
+"""In a run folder: split, data set, name in the data set, bytes, digest and labels of each image."""
+
+LABEL = "label "
+"""Begins the columns of labels: 1, 0, or nothing where a label is not known."""
 
 MOST_DIGESTS = 50_000
 """Of larger data sets, whose files would take long to open, name and bytes have to do."""
@@ -35,16 +39,22 @@ def write_record(folder: Path, data: DataModule) -> None:
     """Write which images are in which split; of drawn ones, which have no files, nothing."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["split", "dataset", "name", "bytes", "digest"])
+    every = list(dict.fromkeys(n for d in data.train.values() for n in d.images.space.names))
+    heads = [LABEL + name for name in every]
+    table.writerow(["split", "dataset", "name", "bytes", "digest", *heads])
     empty = text.tell()
     splits = list(zip(SPLITS, (data.train, data.val, data.test), strict=True))
     for name in data.train:
         here = [(split, datasets[name]) for split, datasets in splits if name in datasets]
         few = sum(len(prepared) for _, prepared in here) <= MOST_DIGESTS
         for split, prepared in here:
-            for key, path in files_of(prepared.images, range(len(prepared))):
-                size = path.stat().st_size
-                table.writerow([split, name, key, size, digest(path, size) if few else ""])
+            for row in range(len(prepared)):
+                values = labels_of(prepared.images, row)
+                labels = [values.get(n, "") for n in every]
+                for key, path in files_of(prepared.images, [row]):
+                    size = path.stat().st_size
+                    content = digest(path, size) if few else ""
+                    table.writerow([split, name, key, size, content, *labels])
     if text.tell() > empty:
         write_whole(folder / RECORD, text.getvalue())
 
@@ -55,6 +65,12 @@ def files_of(images: LabeledImages, rows: Iterable[int]) -> Iterator[tuple[str, 
         whole, index = origin(images, row)
         if isinstance(whole, FileImages):
             yield whole.keys[index], whole.paths[index]
+
+
+def labels_of(images: LabeledImages, row: int) -> dict[str, str]:
+    """Whether an image has each label that is known of it: 1 or 0."""
+    values = zip(images.space.names, images.labels[row].tolist(), strict=True)
+    return {name: str(int(value > 0.5)) for name, value in values if value == value}
 
 
 def digest(path: Path, size: int) -> str:
@@ -73,18 +89,74 @@ def trained_on(folder: Path | None) -> Known | None:
     Raises:
         UserError: the record is damaged.
     """
+    rows = read_record(folder)
+    if rows is None:
+        return None
+    try:
+        return {
+            row["name"]: (int(row["bytes"]), row["digest"] or "")
+            for row in rows
+            if row["split"] == "train"
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder) from error
+
+
+def read_record(folder: Path | None) -> list[dict[str, str]] | None:
+    """The rows of a run's record; None where there is none.
+
+    Raises:
+        UserError: the record is damaged.
+    """
     file = None if folder is None else folder / RECORD
     if file is None or not file.is_file():
         return None
     try:
         with file.open(encoding="utf-8", newline="") as opened:
-            return {
-                row["name"]: (int(row["bytes"]), row["digest"] or "")
-                for row in csv.DictReader(opened)
-                if row["split"] == "train"
-            }
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(f"'{file}' is damaged: delete it, or put it back as it was.") from error
+            return list(csv.DictReader(opened))
+    except (OSError, ValueError, csv.Error) as error:
+        raise _damaged(folder) from error
+
+
+def _damaged(folder: Path | None) -> UserError:
+    file = RECORD if folder is None else folder / RECORD
+    return UserError(f"'{file}' is damaged: delete it, or put it back as it was.")
+
+
+def relabelled(folder: Path | None, images: LabeledImages, rows: Iterable[int], name: str) -> str:
+    """Which labels some images have now and had not when a run was trained, in words.
+
+    Args:
+        folder: of the run.
+        images: a split of a data set; ``rows`` of it are looked at, ``name`` is the data set's.
+
+    Returns:
+        Such as ``Male (12 images)``, the most first; empty: none, or it is not recorded.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    record = read_record(folder) or []
+    if not record or LABEL + images.space.names[0] not in record[0]:
+        return ""
+    # An image is known by its content, for a class folder that was renamed renames its images;
+    # where no digests were kept by its name.
+    known = {
+        (row.get("bytes"), row["digest"]) if row.get("digest") else row.get("name"): row
+        for row in record
+        if row.get("dataset") == name
+    }
+    others: Counter[str] = Counter()
+    for row in rows:
+        for key, path in files_of(images, [row]):
+            size = path.stat().st_size
+            was = known.get((str(size), digest(path, size))) or known.get(key, {})
+            others.update(
+                label
+                for label, value in labels_of(images, row).items()
+                if was.get(LABEL + label, "") not in ("", value)
+            )
+    return ", ".join(f"{label} ({count:,} images)" for label, count in others.most_common())
 
 
 def count_seen(known: Known, files: Sequence[tuple[str, Path]]) -> int:

@@ -20,7 +20,7 @@ from stargan.contracts import CounterfactualImages
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.faces import is_drawn
 from stargan.data.prepared import PreparedImages
-from stargan.data.record import RECORD, count_seen, files_of, trained_on
+from stargan.data.record import RECORD, count_seen, files_of, relabelled, trained_on
 from stargan.errors import UserError
 from stargan.labels import JointLabelSpace, LabelSpace, Match, match
 from stargan.runs import run_folder
@@ -159,6 +159,29 @@ class TestSet:
         return (
             f"{seen:,} of the {len(here):,} test images of {self.name} are images that {who} was "
             "trained on: the figures flatter, hold out others."
+        )
+
+    def relabelled_since(self, path: str | Path, who: str) -> str:
+        """Whether test images have other labels than when a model or judge was trained: a sentence.
+
+        Columns of an attribute file that changed places, or classes whose folders were renamed,
+        have the same names: only what each image has tells.
+
+        Args:
+            path, who: see ``seen_by``.
+
+        Returns:
+            Empty: they have not, or it is not recorded.
+        """
+        place = Path(path).expanduser()
+        folder = run_folder(place) if place.exists() else None
+        others = relabelled(folder, self.test.images, self.rows.tolist(), self.name)
+        if not others:
+            return ""
+        return (
+            f"Test images of {self.name} have other labels now than when {who} was trained: "
+            f"{others}. If they were not corrected, columns or classes have changed places, and "
+            "the figures say nothing."
         )
 
     @property

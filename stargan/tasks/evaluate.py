@@ -221,6 +221,8 @@ def evaluate_source(
         )
     notes = [test.seen_by(subject.path, "the model")]
     notes += [test.seen_by(config["judge"], "the judge")] if config["judge"] else []
+    notes += [test.relabelled_since(subject.path, "the model")]
+    notes += [test.relabelled_since(config["judge"], "the judge")] if config["judge"] else []
     notes = [words for words in notes if words] + test.notes
     unread = len(test) - len(records.real["row"])
     if unread:

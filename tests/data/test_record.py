@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stargan.data.celeba import CelebA
 from stargan.data.datamodule import DataModule
 from stargan.data.drawn.digits import SyntheticDigits
 from stargan.data.image_folder import ImageFolder
@@ -49,11 +50,13 @@ def said(data: DataModule, run: Path) -> str:
 
 def test_the_record(run: Path) -> None:
     lines = (run / RECORD).read_text().splitlines()
-    assert lines[0] == "split,dataset,name,bytes,digest"
-    assert [line.rsplit(",", 2)[0] for line in lines[1:3]] == [
+    assert lines[0] == "split,dataset,name,bytes,digest,label a,label b"
+    assert [line.rsplit(",", 4)[0] for line in lines[1:3]] == [
         "train,folder,a/train0.png",
         "train,folder,a/train1.png",
     ]
+    rows = [line.split(",") for line in lines[1:]]
+    assert {(row[2][0], *row[5:]) for row in rows} == {("a", "1", "0"), ("b", "0", "1")}
     assert sum(line.startswith("test,") for line in lines) == 6
     assert len(trained_on(run) or ()) == 12
     assert trained_on(run / "nowhere") is None
@@ -105,3 +108,49 @@ def test_a_damaged_record(root: Path, run: Path) -> None:
     (run / RECORD).write_text("split,dataset,name,bytes\ntrain,folder,a\n")
     with pytest.raises(UserError, match=r"images.csv' is damaged"):
         said(make(root), run)
+
+
+def relabelled(data: DataModule, run: Path, name: str = "folder") -> str:
+    return TestSet(data, name, data.labels).relabelled_since(run, "the judge")
+
+
+def test_classes_that_have_changed_places(root: Path, run: Path) -> None:
+    assert relabelled(make(root), run) == ""
+    for split in ("train", "test"):
+        for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+            (root / split / old).rename(root / split / new)
+    words = relabelled(make(root), run)
+    assert words.startswith(
+        "Test images of folder have other labels now than when the judge was trained: "
+        "a (6 images), b (6 images). If they were not corrected, columns or classes have changed"
+    )
+    assert relabelled(make(root), root) == "", "no run, no record"
+
+
+def test_columns_that_have_changed_places(celeba_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "celeba"
+    shutil.copytree(celeba_folder, root)
+
+    def opened() -> DataModule:
+        def make_split(split: str) -> CelebA:
+            return CelebA(root, split, ["Black_Hair", "Male"], partition="official")
+
+        data = DataModule({"celeba": make_split}, 8, batch_size=2)
+        data.setup()
+        return data
+
+    data = opened()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    write_record(tmp_path / "run", data)
+    assert relabelled(data, tmp_path / "run", "celeba") == ""
+    table = root / "list_attr_celeba.txt"
+    head = table.read_text().splitlines()
+    swapped = {"Male": "Black_Hair", "Black_Hair": "Male"}
+    head[1] = " ".join(swapped.get(name, name) for name in head[1].split())
+    table.write_text("\n".join(head) + "\n")
+    words = relabelled(opened(), tmp_path / "run", "celeba")
+    male = data.test["celeba"].images.labels
+    count = int((male[:, 0] != male[:, 1]).sum())
+    assert count
+    assert f"Black_Hair ({count} images), Male ({count} images)" in words
