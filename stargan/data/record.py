@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stargan.data.datamodule import DataModule
 
 RECORD = "images.csv"
-"""In a run folder: split, data set, name in the data set, bytes, digest and labels of each image."""
+"""In a run folder: split, data set, name there, bytes, digest and labels of each image."""
 
 LABEL = "label "
 """Begins the columns of labels: 1, 0, or nothing where a label is not known."""
