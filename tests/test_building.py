@@ -25,6 +25,7 @@ from stargan.networks import NETWORK
 from stargan.networks.classifier import SmallClassifier
 from stargan.training.callback import CALLBACK
 from stargan.training.checkpoints import METHOD, build_method
+from stargan.training.loggers import LOGGER
 
 LAB = """
 from collections import namedtuple
@@ -62,7 +63,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_every_configuration_names_what_is_there() -> None:
     """Every ``_target_`` of conf/ is found, of its kind, also by a file."""
-    kinds = {"method": METHOD, "callbacks": CALLBACK, "data": DATASET}
+    kinds = {"method": METHOD, "callbacks": CALLBACK, "data": DATASET, "logger": LOGGER}
     found = 0
     for path in configs.config_dir().glob("*/*.yaml"):
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))

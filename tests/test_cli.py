@@ -81,8 +81,8 @@ def test_the_paper_s_names_need_no_prefix() -> None:
         (["study", "taly"], "'taly' is unknown. Did you mean 'tally'?"),
         (["study", "build", "compar=x"], "Did you mean compare="),
         (["study", "build", "compare=x", "columns=[a,]"], "columns=[a,] has an empty name"),
-        (["study", "build", "nonsense=x"], "All keys: stargan study build --cfg job."),
-        (["import-official", "nonsense=x"], "All keys: stargan import-official --cfg job."),
+        (["study", "build", "nonsense=x"], "All keys: stargan study build --cfg job;"),
+        (["import-official", "nonsense=x"], "All keys: stargan import-official --cfg job;"),
     ],
 )
 def test_bad_words_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:

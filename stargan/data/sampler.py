@@ -110,7 +110,6 @@ class StepSampler:
         partial: bool = False,
     ) -> None:
         self._period = period
-        self._partial = partial
         self._mixed = mixed
         self._strata = bool(strata)
         self._pools = []
@@ -121,6 +120,8 @@ class StepSampler:
             # The cells of the pool's own rows, as rows of the dataset.
             own = cells and [[rows[cell] for cell in group] for group in cells]
             self._pools.append(_Pool(number, rows, own))
+        # Fewer than two for a process are no batch (``batches_per_epoch``): they are repeated.
+        self._partial = partial and len(self._pools[0].rows) >= 2 * world_size
         self._batch_size = batch_size
         self._max_steps, self._start_step = max_steps, start_step
         self._seed, self._flip, self._attempt = seed, flip, attempt

@@ -122,13 +122,12 @@ def read_comparison(folder: str | Path) -> dict[str, list[Entry]]:
             "command goes on with it."
         )
     try:
-        inside = list(json.loads(stamp.read_text("utf-8"))["runs"])
         found = {}
         for data in json.loads(report.read_text("utf-8"))["data"]:
             entries: dict[str, list[Plain]] = {}
             for one in data["methods"]:
                 entries.setdefault(one["method"], []).append(one)
-            found[str(data["data"])] = [_entry(of, place, inside) for of in entries.values()]
+            found[str(data["data"])] = [_entry(of, place) for of in entries.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"'{report}' is damaged: run the same stargan compare command again."
@@ -139,20 +138,14 @@ def read_comparison(folder: str | Path) -> dict[str, list[Entry]]:
     return found
 
 
-def _entry(seeds: Sequence[Plain], place: Path, inside: Sequence[str]) -> Entry:
+def _entry(seeds: Sequence[Plain], place: Path) -> Entry:
     folders, runs = [], []
     for one in sorted(seeds, key=lambda one: int(one["seed"])):
-        there = [_moved(Path(run), place, inside) for run in one["runs"]]
+        there = [place / run for run in one["runs"]]  # They lie in the folder.
         runs.append(there[0])
         # A folder of run folders is opened as one model.
         folders.append(there[0] if len(there) == 1 else there[0].parent)
     return Entry(str(seeds[0]["method"]), str(seeds[0]["title"]), tuple(folders), tuple(runs))
-
-
-def _moved(run: Path, place: Path, inside: Sequence[str]) -> Path:
-    """Where a run lies now."""
-    own = next((name for name in inside if run.as_posix().endswith(f"/{name}")), None)
-    return run if own is None else place / own
 
 
 @dataclass

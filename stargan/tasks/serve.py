@@ -39,7 +39,7 @@ main = serve
 
 def _studio(cfg: Mapping[str, Any]) -> Studio:
     given = cfg["model"]
-    paths = [str(p) for p in given] if isinstance(given, (list, tuple)) else [str(given)]
+    paths = [str(p) for p in (given if isinstance(given, (list, tuple)) else [given]) if p]
     if not paths:
         raise UserError("model= names no model.")
     trust = cfg.get("trust") or ()

@@ -299,3 +299,9 @@ def test_the_last_batch_of_an_epoch_has_what_is_left(
         # Every image once in an epoch.
         rows = [r.row for at_once in parts for part in at_once for r in part]
         assert sorted(rows) == list(range(images))
+
+
+def test_a_single_image_is_repeated_where_batches_may_be_partial() -> None:
+    """Batch norm has no variance of one image."""
+    lone = sampler([1], batch_size=4, partial=True)
+    assert [len(lone.batch(step)) for step in range(3)] == [4, 4, 4]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stargan.errors import UserError
-from stargan.labels.written import WRITTEN, known_by_exclusion, read_written
+from stargan.labels.written import known_by_exclusion, read_written, written
 
 NAN = float("nan")
 
@@ -17,8 +17,16 @@ def same(found: torch.Tensor, wanted: list[list[float]]) -> bool:
 
 
 def test_every_way_to_write_a_value() -> None:
-    assert {text: float(text) for text in WRITTEN} == WRITTEN
-    assert set(WRITTEN.values()) == {1.0, 0.0, -1.0}
+    for text in ("1", "+1", "0", "-1", "1.0", "0.0", "-1.0", " 1 "):
+        assert written(text) == (float(text), False)
+    for text in ("yes", "Y", "true", "T"):
+        assert written(text) == (1, True)
+    for text in ("no", "N", "false", "F"):
+        assert written(text) == (-1, True)
+    for text in ("", "nan", "NA", "n/a", "null", "None", "?"):
+        assert str(written(text)) == "(nan, False)"
+    for text in ("2", "0.5", "-0.5", "1,0", "male", "--"):
+        assert written(text) is None
 
 
 def test_minus_one_is_not_and_zero_beside_it_is_unknown() -> None:

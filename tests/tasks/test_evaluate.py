@@ -224,10 +224,9 @@ def test_regions_of_the_user(
     words.append(f"data.folder.regions={boxes}")
     (dataset,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
     assert dataset["sets"][0]["all"]["outside"]["count"] == 2 * 2
-    assert dataset["notes"][0].startswith(
-        "What a label of folder concerns is the boxes of boxes.csv"
-    )
-    assert "14 of 18 translations are of images whose region is not given" in dataset["notes"][1]
+    assert "not recorded beside it" in dataset["notes"][0]
+    assert "is the boxes of boxes.csv" in dataset["notes"][2]
+    assert "14 of 18 translations are of images whose region is not given" in dataset["notes"][3]
     boxes.write_text(head + "test/red/0,red,9,9,20,20\n")
     (dataset,) = evaluate(tmp_path / "out", *words)["models"][0]["data"]
     assert dataset["sets"][0]["all"]["outside"]["count"] == 2

@@ -33,7 +33,7 @@ def test_values_reach_the_task_as_typed() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ([], "model must be given"),
+        (["model=null"], "names no model"),
         (["model=nowhere"], "'nowhere' does not exist"),
         (["model=[]"], "names no model"),
         (["model=x", "limits.megabytes=-1"], "above 0"),

@@ -42,7 +42,7 @@ SMALL = {"channels": 8, "width": 16, "blocks": 1}
 def tiny(name: str) -> Method:
     """A method of conf/method with all its terms, at a tiny size, on two data sets at once."""
     settings: Any = configs.compose("train", [f"method={name}"], mandatory=False)["method"]
-    for key in ("schedule", "precision", "max_steps", "batch_size", "settings"):
+    for key in ("schedule", "precision", "max_steps", "joint_max_steps", "batch_size", "settings"):
         settings.pop(key, None)
     for key, value in settings.items():
         if isinstance(value, dict):
