@@ -242,16 +242,21 @@ class Comet(RunLogger, CometLogger):
         workspace: str | None = None,
         offline: bool = False,
     ) -> None:
-        self.about = about
+        self.about, self.offline = about, offline
         super().__init__(
             workspace=workspace,
             project=project,
             experiment_key=about.kept,
-            online=False if offline else None,
             offline_directory=str(about.folder / "comet"),
             name=about.title,
             tags=list(about.tags),
         )
+
+    def _create_experiment(self) -> None:
+        # Lightning takes ``online=False`` for "log nothing at all".
+        if self.offline:
+            self._online = False
+        super()._create_experiment()
 
     @property
     def kept(self) -> str | None:

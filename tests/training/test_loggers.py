@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ def test_weights_and_biases_offline(root: Path, tmp_path: Path) -> None:
     assert all(part.name.endswith(kept) for part in parts), "one run, in two parts"
     pictures = [len(list(part.glob("files/media/images/samples_*.png"))) for part in parts]
     assert pictures == [2, 1]
+
+
+def test_comet_offline(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("comet_ml")
+    train_and_go_on(root, tmp_path / "run", "logger=comet", "logger.comet.offline=true")
+    kept = json.loads((tmp_path / "run" / loggers.IDS).read_text())["comet"]
+    parts = (tmp_path / "run" / "comet").glob("*.zip")
+    steps, pictures = [], 0
+    for part in sorted(parts, key=lambda p: p.stat().st_mtime_ns):
+        assert part.name.startswith(kept), "one run, in two parts"
+        with zipfile.ZipFile(part) as archive:
+            said = [json.loads(line) for line in archive.read("messages.json").splitlines() if line]
+        words = [one["payload"] for one in said]
+        metrics = [w["metric"] for w in words if "metric" in w]
+        steps.append([m["step"] for m in metrics if m["metricName"] == "D/adv"])
+        pictures += sum(w.get("upload_type") == "visualization" for w in words)
+    assert steps == [[1, 2, 3], [4]]
+    assert pictures == 3
 
 
 def test_mlflow(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
