@@ -64,7 +64,11 @@ MORE = {
     ],
     "stargan/metrics/fid.py": ["tests/metrics/test_fid_intervals.py"],
     "stargan/metrics/convergence.py": ["tests/evaluation/test_health.py"],
-    "stargan/methods/base.py": ["tests/methods/test_stargan.py", "tests/methods/test_dcgan.py"],
+    "stargan/methods/base.py": [
+        *("tests/methods/test_stargan.py", "tests/methods/test_dcgan.py"),
+        *("tests/methods/test_diat.py", "tests/methods/test_base.py"),
+    ],
+    "stargan/methods": ["tests/methods/test_base.py"],
     "stargan/methods/augment.py": ["tests/methods/test_classifier.py"],
 }
 TINY = 1e-9

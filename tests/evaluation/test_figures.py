@@ -26,7 +26,7 @@ from stargan.evaluation.figures import (
 )
 from stargan.evaluation.held_out import Combination
 from stargan.labels import LabelSpace
-from stargan.metrics.bootstrap import jackknife_interval, mean_interval
+from stargan.metrics.bootstrap import Estimate, jackknife_interval, mean_interval
 from stargan.metrics.diversity import compare_bins
 from stargan.metrics.fid import fid, inception_score, kid
 
@@ -472,3 +472,19 @@ def test_better_than_chance_by_two_standard_errors() -> None:
     # Two of the answers are enough to tell, one is not.
     assert rated({(1, 0, 0): (0, 9), (0, 1, 0): (0, 9)}, MOODS)
     assert rated({(1,): (0, 9)}, smile) == {}
+
+
+def test_means_are_over_the_labels_that_have_both_figures() -> None:
+    def one(value: float) -> Estimate:
+        return Estimate(value, math.nan, math.nan, 10)
+
+    whole = {"fid": one(1.0), "real_fid": one(3.0)}
+    lone = {"fid": one(5.0), "real_fid": one(math.nan)}
+    found = module._means([whole, lone, {}], "fid", "real_fid")
+    assert {k: (v.value, v.count) for k, v in found.items()} == {
+        "fid": (1.0, 10), "real_fid": (3.0, 10)
+    }  # fmt: skip
+    # Where no label has both, the figure of the translations stands alone.
+    assert module._means([lone], "fid", "real_fid")["fid"].value == 5
+    assert "real_fid" not in module._means([lone], "fid", "real_fid")
+    assert module._means([{}], "fid", "real_fid") == {}

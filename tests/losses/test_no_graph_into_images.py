@@ -10,6 +10,7 @@ from stargan.losses.gradient_penalty import (
     autograd_gradient,
     gradient_penalty,
     image_gradient,
+    interpolate,
     piecewise_linear_gradient,
     r1_penalty,
 )
@@ -117,3 +118,10 @@ def test_a_chain_of_layers_is_taken_the_cheaper_way() -> None:
     expected = autograd_gradient(chain, real)
     torch.testing.assert_close(image_gradient(Critic(critic_layers=chain))(real), expected)
     torch.testing.assert_close(image_gradient(Critic())(real), 3 * expected)
+
+
+def test_points_between_images_are_in_the_precision_of_the_real_ones() -> None:
+    real, fake = torch.zeros(2, 3, 4, 4, dtype=torch.float64), torch.ones(2, 3, 4, 4)
+    points = interpolate(real, fake, torch.tensor([0.25, 1.0]))
+    assert points.dtype == torch.float64
+    assert points.flatten(1).unique(dim=1).flatten().tolist() == [0.75, 0.0]
