@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from stargan import __version__
+from stargan import __version__, configs
 from stargan.building import Packages
 from stargan.data.datamodule import DataModule
 from stargan.errors import Plain, UserError
@@ -33,6 +36,8 @@ from stargan.runs import short_names
 from stargan.training.run import build_data
 
 EVALUATION = "evaluation"
+LAUNCHED = "launched"
+"""What Hydra's launchers write of their jobs."""
 
 
 @dataclass
@@ -98,7 +103,7 @@ def main(config: Plain) -> Found | None:
     claim(comparison, output)
     try:
         if config["train"]:
-            train_missing(comparison, trust, console)
+            train_missing(comparison, trust, console, config["launcher"], output)
         found = evaluate(comparison, rooms, config, device, trust, console)
     except (KeyboardInterrupt, SystemExit):
         console.print(f"what is done is kept in {output}: the same command goes on.", markup=False)
@@ -177,12 +182,74 @@ def show_plan(comparison: Comparison) -> None:
             print(run.command if now == "missing" else f"stargan train resume={run.folder}")
 
 
-def train_missing(comparison: Comparison, trust: Packages, console: Console) -> None:
-    """Train what is missing, one run after the other."""
+def train_missing(
+    comparison: Comparison,
+    trust: Packages,
+    console: Console,
+    launcher: str | None = None,
+    output: Path = Path(),
+) -> None:
+    """Train what is missing, one run after the other, or at once by one of Hydra's launchers."""
     todo = [run for run in comparison.trainings if runs.state(run) != "finished"]
+    if launcher and todo:
+        console.rule(f"training {len(todo)} runs by hydra/launcher={launcher}", align="left")
+        launch(todo, trust, launcher, output / LAUNCHED)
+        return
     for i, run in enumerate(todo):
         console.rule(f"training, run {i + 1} of {len(todo)}: {run.folder}", align="left")
         runs.train(run, trust)
+
+
+def launch(todo: list[Training], trust: Packages, launcher: str, folder: Path) -> None:
+    """Train runs by a launcher of Hydra's: a sweep over their folders.
+
+    Args:
+        todo: the runs.
+        launcher: ``joblib``, ``submitit_slurm`` or another that is installed.
+        folder: for what Hydra writes of its jobs.
+
+    Raises:
+        UserError: no such launcher, or not all runs came to their end.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    by_folder = {str(run.folder.absolute()): run for run in todo}
+    places = ",".join(map(configs.quoted, by_folder))
+    words = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={configs.quoted(str(folder))}"]
+    with configs.session("train") as app:
+        prepared = configs.prepared(app, "train", ["experiment=demo", *words], sweep=True)
+        try:
+            app.multirun(
+                "train",
+                partial(launched, by_folder, trust),
+                [*prepared, f"run_dir={places}", "hydra.mode=MULTIRUN"],
+            )
+        except (HydraException, OmegaConfBaseException) as error:
+            raise configs.refusal(error, words) from error
+        except RuntimeError as error:
+            if "submitit" not in type(error).__module__ and "joblib" not in type(error).__module__:
+                raise
+            raise UserError(
+                f"not all runs came to their end ({configs.first_sentence(error)}): the same "
+                "command goes on."
+            ) from error
+
+
+def launched(by_folder: Mapping[str, Training], trust: Packages, config: Any) -> None:
+    """One run, in whatever process a launcher has started for it.
+
+    Args:
+        by_folder: all runs.
+        config: composed by Hydra for this job; its run folder says which run is meant.
+    """
+    run = by_folder[str(config.run_dir)]
+    if runs.state(run) == "finished":
+        return
+    try:
+        runs.train(run, trust)
+    except SystemExit as error:
+        raise UserError(f"{run.folder} was stopped: the same command goes on.") from error
 
 
 def evaluate(

@@ -211,6 +211,24 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, judges: dict[str, str]) -> 
     assert steps == [40, 40, 80]
 
 
+def test_runs_at_once_by_a_launcher_of_hydra_s(tmp_path: Path, judges: dict[str, str]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    conf, output = suite(tmp_path), tmp_path / "out"
+    line = words(conf, output, "methods=[stargan,diat]", f"judge={judges['both']}", "count=6")
+    with pytest.raises(UserError, match="nowhere"):
+        cli.run([*line, "launcher=nowhere"])
+    assert not list(output.glob("**/last.ckpt"))
+    cli.run([*line, "launcher=joblib"])
+    made = sorted(output.glob("runs/**/last.ckpt"))
+    assert len(made) == 4
+    times = [path.stat().st_mtime_ns for path in made]
+    found = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    assert [m["steps"] for data in found["data"] for m in data["methods"]] == [2, 2, 4]
+    # One after the other or at once: the same runs.
+    cli.run(line)
+    assert [path.stat().st_mtime_ns for path in made] == times
+
+
 def test_steps_win_over_the_minutes_of_a_suite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], judges: dict[str, str]
 ) -> None:
