@@ -117,7 +117,8 @@ def show(task: str, overrides: list[str], options: argparse.Namespace) -> None:
     if task in ("evaluate", "compare") or resumed:
         # Hydra does not know where the rest of these comes from: a model, a run folder.
         config: Any = load(task, overrides, mandatory=False)
-        config.pop("typed", None)
+        for made in ("typed", "of_launcher"):
+            config.pop(made, None)
         for name in options.package.split(".") if options.package else ():
             config = config.get(name) if isinstance(config, dict) else None
         if config is None:
@@ -187,9 +188,11 @@ def load(task: str, overrides: list[str], mandatory: bool) -> Plain:
     if task == "compare":
         # Settings of training are those of all runs, see stargan.evaluation.suite.
         of_runs = [o for o in overrides if o.startswith(RUN_KEYS)]
-        config = configs.compose(task, [o for o in overrides if o not in of_runs], mandatory)
+        of_launcher = [o for o in overrides if o.startswith("hydra.launcher.")]
+        rest = [o for o in overrides if o not in (*of_runs, *of_launcher)]
+        config = configs.compose(task, rest, mandatory)
         of_runs += [o for o in overrides if o.startswith("conf=")]
-        return {**config, "runs": [*config["runs"], *of_runs]}
+        return {**config, "runs": [*config["runs"], *of_runs], "of_launcher": of_launcher}
     return configs.compose(task, overrides, mandatory)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,9 @@ def main(config: Plain) -> Found | None:
     claim(comparison, output)
     try:
         if config["train"]:
-            train_missing(comparison, trust, console, config["launcher"], output)
+            way = [f"hydra/launcher={config['launcher']}"] if config["launcher"] else []
+            way += config["of_launcher"] if way else []
+            train_missing(comparison, trust, console, way, output)
         found = evaluate(comparison, rooms, config, device, trust, console)
     except (KeyboardInterrupt, SystemExit):
         console.print(f"what is done is kept in {output}: the same command goes on.", markup=False)
@@ -149,6 +151,8 @@ def check(config: Plain) -> None:
     for key in ("train", "plan"):
         if not isinstance(config[key], bool):
             raise UserError(f"{key}={config[key]} is neither true nor false.")
+    if config["of_launcher"] and not config["launcher"]:
+        raise UserError(f"{config['of_launcher'][0]} needs launcher=NAME, such as submitit_slurm.")
     if config["study"]:
         votes.read_tally(config["study"])
 
@@ -186,26 +190,26 @@ def train_missing(
     comparison: Comparison,
     trust: Packages,
     console: Console,
-    launcher: str | None = None,
+    way: Sequence[str] = (),
     output: Path = Path(),
 ) -> None:
     """Train what is missing, one run after the other, or at once by one of Hydra's launchers."""
     todo = [run for run in comparison.trainings if runs.state(run) != "finished"]
-    if launcher and todo:
-        console.rule(f"training {len(todo)} runs by hydra/launcher={launcher}", align="left")
-        launch(todo, trust, launcher, output / LAUNCHED)
+    if way and todo:
+        console.rule(f"training {len(todo)} runs by {way[0]}", align="left")
+        launch(todo, trust, way, output / LAUNCHED)
         return
     for i, run in enumerate(todo):
         console.rule(f"training, run {i + 1} of {len(todo)}: {run.folder}", align="left")
         runs.train(run, trust)
 
 
-def launch(todo: list[Training], trust: Packages, launcher: str, folder: Path) -> None:
+def launch(todo: list[Training], trust: Packages, way: Sequence[str], folder: Path) -> None:
     """Train runs by a launcher of Hydra's: a sweep over their folders.
 
     Args:
         todo: the runs.
-        launcher: ``joblib``, ``submitit_slurm`` or another that is installed.
+        way: ``hydra/launcher=NAME`` and settings of it.
         folder: for what Hydra writes of its jobs.
 
     Raises:
@@ -216,7 +220,7 @@ def launch(todo: list[Training], trust: Packages, launcher: str, folder: Path) -
 
     by_folder = {str(run.folder.absolute()): run for run in todo}
     places = ",".join(map(configs.quoted, by_folder))
-    words = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={configs.quoted(str(folder))}"]
+    words = [*way, f"hydra.sweep.dir={configs.quoted(str(folder))}"]
     with configs.session("train") as app:
         prepared = configs.prepared(app, "train", ["experiment=demo", *words], sweep=True)
         try:

@@ -218,7 +218,9 @@ def test_runs_at_once_by_a_launcher_of_hydra_s(tmp_path: Path, judges: dict[str,
     with pytest.raises(UserError, match="nowhere"):
         cli.run([*line, "launcher=nowhere"])
     assert not list(output.glob("**/last.ckpt"))
-    cli.run([*line, "launcher=joblib"])
+    with pytest.raises(UserError, match=r"hydra\.launcher\.n_jobs=2 needs launcher=NAME"):
+        cli.run([*line, "hydra.launcher.n_jobs=2"])
+    cli.run([*line, "launcher=joblib", "hydra.launcher.n_jobs=2"])
     made = sorted(output.glob("runs/**/last.ckpt"))
     assert len(made) == 4
     times = [path.stat().st_mtime_ns for path in made]
