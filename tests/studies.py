@@ -34,9 +34,8 @@ def comparison(
             size = sizes[number % len(sizes)]
             plain = settings(ATTRIBUTES, size=size)
             write_export(run / "generator.safetensors", plain, 10 * number + seed)
-            # As it was when the folder was still elsewhere.
-            was = f"/somewhere/else/{name}"
-            listed.append({"method": method, "title": title, "seed": seed, "runs": [was]})
+            # report.json knows no folder of the machine.
+            listed.append({"method": method, "title": title, "seed": seed, "runs": [name]})
             runs[name] = []
     report = {"data": [{"data": "attributes", "methods": listed}]}
     (folder / "report.json").write_text(json.dumps(report))
