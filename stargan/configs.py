@@ -483,6 +483,11 @@ def refusal(error: Exception, overrides: Sequence[str]) -> UserError:
     return UserError(f"{first} (in: {' '.join(overrides)})")
 
 
+def is_launchers(error: Exception) -> bool:
+    """Whether one of Hydra's launchers says that a job did not come to its end."""
+    return type(error).__module__.partition(".")[0] in ("submitit", "joblib")
+
+
 def _several(text: str) -> UserError:
     return UserError(
         f"{text} has several values: stargan train -m runs each of them, [a,b] is a list, and "

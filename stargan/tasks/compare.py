@@ -232,7 +232,7 @@ def launch(todo: list[Training], trust: Packages, way: Sequence[str], folder: Pa
         except (HydraException, OmegaConfBaseException) as error:
             raise configs.refusal(error, words) from error
         except RuntimeError as error:
-            if "submitit" not in type(error).__module__ and "joblib" not in type(error).__module__:
+            if not configs.is_launchers(error):
                 raise
             raise UserError(
                 f"not all runs came to their end ({configs.first_sentence(error)}): the same "

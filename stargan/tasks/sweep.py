@@ -89,7 +89,7 @@ def main(overrides: Sequence[str]) -> Path:
         except (HydraException, OmegaConfBaseException) as error:
             raise configs.refusal(error, overrides) from error
         except RuntimeError as error:
-            if "submitit" not in type(error).__module__ and "joblib" not in type(error).__module__:
+            if not configs.is_launchers(error):
                 raise
             raise UserError(
                 f"not all jobs were run to their end ({configs.first_sentence(error)}): the same "
